@@ -1,8 +1,8 @@
 """The one door through which image bytes become pixels, for imports, uploads and the line alike.
 
-An image is refused by its content (never its name), its bytes and its pixel count before a pixel is decoded,
-so that a 30,000 x 30,000 PNG of a few kilobytes costs nothing. What is let in becomes uint8, grey [H, W] or RGB
-[H, W, 3], by rules that are the same everywhere:
+An image is refused by its content (never its name), its bytes and its pixel count before a pixel is
+decoded, so that a 30,000 x 30,000 PNG of a few kilobytes costs nothing. What is let in becomes uint8,
+grey [H, W] or RGB [H, W, 3], by rules that are the same everywhere:
 
 ===========================  =================================================================================
 stored as                    becomes
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import IO, Final, Literal
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 MAX_PIXELS: Final = 100_000_000
 MAX_BYTES: Final = 100_000_000
@@ -72,7 +72,7 @@ class ImageRefused(Exception):
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What the header says. Height and width are pixels of the upright image; mode is what decoding will give."""
+    """What the header says. Height and width are of the upright image; mode is what decoding will give."""
 
     height: int
     width: int
@@ -88,7 +88,7 @@ class ImageFacts:
 def inspect_image(
     source: bytes | Path, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES
 ) -> ImageFacts:
-    """Reads the header, checks the limits, and verifies what can be without decoding (checksums of PNG chunks).
+    """Reads the header, checks the limits and what can be verified without decoding (PNG checksums).
 
     A JPEG that was cut short passes here and is refused by `decode_image`: only its pixels show it.
 
@@ -136,7 +136,7 @@ def _opened(
                 yield image, _facts(image, size_bytes, max_pixels)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise ImageRefused(f"The image has more than {max_pixels / 1e6:,.0f} million pixels.") from None
-        except Image.UnidentifiedImageError:
+        except UnidentifiedImageError:
             raise ImageRefused("The content is not a JPEG, PNG, BMP, TIFF or WebP image.") from None
         except _DAMAGE as error:
             raise ImageRefused(f"The image is damaged or cut short ({error}).") from error

@@ -1,0 +1,133 @@
+"""The methods by name: what each is for, what it needs, its parameters. Imports no torch."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ml.methods.contract import Method, Needs
+
+
+class Parameters(BaseModel):
+    """Base of every method's parameters: unknown names are refused, values are within their ranges."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class WeakParameters(Parameters):
+    """LNet and DNet. The defaults are the paper's, where it gives one."""
+
+    height: int = Field(
+        default=1408,
+        ge=64,
+        le=4096,
+        description="Rows of the network's input.",
+        json_schema_extra={"unit": "px"},
+    )
+    width: int = Field(
+        default=512,
+        ge=64,
+        le=4096,
+        description="Columns of the network's input.",
+        json_schema_extra={"unit": "px"},
+    )
+    stage1_iterations: int = Field(
+        default=750,
+        ge=1,
+        le=100_000,
+        description="Stage 1, shared layers and LNet. One iteration is one NG and one OK image.",
+    )
+    stage1_rate: float = Field(default=0.1, gt=0, le=1, description="Learning rate of stage 1.")
+    stage2_iterations: int = Field(
+        default=1200,
+        ge=2,
+        le=100_000,
+        description="Stage 2, DNet on frozen features; its rate falls to a tenth half-way.",
+    )
+    stage2_rate: float = Field(default=0.01, gt=0, le=1, description="Learning rate of stage 2's first half.")
+    stage3_iterations: int = Field(default=300, ge=0, le=100_000, description="Stage 3, the whole network.")
+    stage3_rate: float = Field(default=0.001, gt=0, le=1, description="Learning rate of stage 3.")
+    alpha_init: float = Field(
+        default=8.0,
+        gt=0,
+        le=100,
+        description="Collaborative factor: how much an OK image weighs against an NG one, eq. (6).",
+    )
+    alpha_every: int = Field(
+        default=30,
+        ge=1,
+        le=10_000,
+        description="The factor is updated each so many iterations.",
+        json_schema_extra={"unit": "iterations"},
+    )
+    pooling: Literal["lse", "average"] = Field(
+        default="lse",
+        description="DNet's last pooling. Log-sum-exp keeps small defects; average is the other reading.",
+    )
+    normalisation: Literal["group", "instance"] = Field(
+        default="group",
+        description="Both are the same function in training and on the line. Instance is batch "
+        "normalisation at batch 1 as it trains.",
+    )
+    precision: Literal["auto", "float32", "bf16"] = Field(
+        default="auto",
+        description="Arithmetic of training. Auto takes bf16 where this processor computes it natively.",
+    )
+
+
+@dataclass(frozen=True)
+class MethodDeclaration:
+    """What forms, job checks and the API need to know of a method without loading it.
+
+    Attributes:
+        name: key in `METHODS`, in commands and in cards.
+        title: for a person.
+        when_to_use: one or two sentences for a person who chooses.
+        needs: checked before a job is queued.
+        Parameters: the pydantic model; its JSON schema carries ranges, units and descriptions.
+        presets: named starting points.
+        module: where `fit` lives.
+    """
+
+    name: str
+    title: str
+    when_to_use: str
+    needs: Needs
+    Parameters: type[Parameters]
+    presets: Mapping[str, Parameters]
+    module: str
+
+
+WEAK: Final = MethodDeclaration(
+    name="weak",
+    title="LNet and DNet",
+    when_to_use=(
+        "You have OK images and at least five NG images, labelled as whole images. Learns from scratch where "
+        "the defect is and whether there is one; good at small, faint defects on a regular surface."
+    ),
+    needs=Needs(ok=5, ng=5),
+    Parameters=WeakParameters,
+    presets={
+        "paper": WeakParameters(),
+        "quick": WeakParameters(
+            height=352, width=128, stage1_iterations=400, stage2_iterations=600, stage3_iterations=100
+        ),
+        "demo": WeakParameters(
+            height=128, width=128, stage1_iterations=100, stage2_iterations=200, stage3_iterations=0
+        ),
+    },
+    module="ml.methods.weak",
+)
+
+METHODS: Final[Mapping[str, MethodDeclaration]] = {WEAK.name: WEAK}
+
+
+def load_method(name: str) -> Method:
+    """Imports the method's module, and torch with it.
+
+    Raises:
+        KeyError: no method of this name.
+    """
+    return cast(Method, importlib.import_module(METHODS[name].module))
