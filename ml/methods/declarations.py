@@ -10,13 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from ml.methods.contract import Method, Needs
 
 
-class Parameters(BaseModel):
+class MethodParameters(BaseModel):
     """Base of every method's parameters: unknown names are refused, values are within their ranges."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class WeakParameters(Parameters):
+class WeakParameters(MethodParameters):
     """LNet and DNet. The defaults are the paper's, where it gives one."""
 
     height: int = Field(
@@ -95,8 +95,8 @@ class MethodDeclaration:
     title: str
     when_to_use: str
     needs: Needs
-    Parameters: type[Parameters]
-    presets: Mapping[str, Parameters]
+    Parameters: type[MethodParameters]
+    presets: Mapping[str, MethodParameters]
     module: str
 
 
