@@ -1,0 +1,1 @@
+"""The line runtime: frames in, one verdict a part, journal, PLC. Imports no Django."""
