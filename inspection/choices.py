@@ -25,6 +25,13 @@ class PlcProfile(models.TextChoices):
     HANDSHAKE = "handshake", _("Handshake")
 
 
+class PlcOutput(models.TextChoices):
+    """What the simple profile sets for every part that may not pass."""
+
+    COIL = "coil", _("Coil")
+    REGISTER = "register", _("Holding register")
+
+
 class SourceKind(models.TextChoices):
     REPLAY = "replay", _("Replay of a dataset")
     PUSH = "push", _("HTTP push")

@@ -2,7 +2,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.urls import reverse
 
-from inspection.choices import PartRule, PlcProfile, SourceKind, TriggerMode
+from inspection.choices import PartRule, PlcOutput, PlcProfile, SourceKind, TriggerMode
 
 
 class Line(models.Model):
@@ -29,7 +29,24 @@ class Line(models.Model):
     plc_is_high_word_first = models.BooleanField(default=True, help_text="Word order of 32-bit values.")
     plc_poll_ms = models.PositiveIntegerField(default=10, validators=[MinValueValidator(2)])
     plc_timeout_ms = models.PositiveIntegerField(default=500, validators=[MinValueValidator(20)])
-    plc_heartbeat_ms = models.PositiveIntegerField(default=250, validators=[MinValueValidator(50)])
+    plc_heartbeat_ms = models.PositiveIntegerField(
+        default=250,
+        validators=[MinValueValidator(50), MaxValueValidator(500)],
+        help_text="Ours counts up this often, ms.",
+    )
+    plc_watch_ms = models.PositiveIntegerField(
+        default=500,
+        validators=[MinValueValidator(50), MaxValueValidator(60_000)],
+        help_text="The PLC's must change this often, ms; three misses are a fault.",
+    )
+    plc_output = models.CharField(max_length=8, choices=PlcOutput, default=PlcOutput.COIL)
+    plc_output_address = models.PositiveIntegerField(default=0, validators=[MaxValueValidator(65535)])
+    plc_pulse_ms = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(60_000)],
+        help_text="The output resets itself after this time; blank: the PLC resets it.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -18,12 +18,20 @@ class Part(models.Model):
     origin = models.CharField(max_length=8, choices=PartOrigin, default=PartOrigin.LINE)
     serial = models.CharField(max_length=40, blank=True, db_index=True)
     lot = models.CharField(max_length=40, blank=True)
-    verdict = models.CharField(max_length=8, choices=Verdict, help_text="As given to the PLC.")
+    verdict = models.CharField(max_length=8, choices=Verdict, help_text="What the part counts as.")
     judged_verdict = models.CharField(
         max_length=8, choices=Verdict, help_text="As judged, also when too late."
     )
+    given = models.CharField(
+        max_length=8, choices=Verdict, blank=True, help_text="What the PLC was told; blank where nothing was."
+    )
     error_code = models.PositiveSmallIntegerField(default=0)
+    error = models.CharField(max_length=400, blank=True)
     score = models.FloatField(null=True, blank=True)
+    score_rank = models.PositiveIntegerField(
+        default=0, help_text="0 to 10000: its rank among the scores of OK training images."
+    )
+    defect_class = models.CharField(max_length=60, blank=True)
     ng_at = models.FloatField(null=True, blank=True)
     review_from = models.FloatField(null=True, blank=True)
     deployment = models.ForeignKey(Deployment, models.PROTECT, null=True, blank=True, related_name="parts")
@@ -56,16 +64,20 @@ class View(models.Model):
     station = models.ForeignKey(Station, models.PROTECT, related_name="+")
     verdict = models.CharField(max_length=8, choices=Verdict)
     error_code = models.PositiveSmallIntegerField(default=0)
+    error = models.CharField(max_length=400, blank=True)
     score = models.FloatField(null=True, blank=True)
+    defect_class = models.CharField(max_length=60, blank=True)
     frame_name = models.CharField(max_length=400, blank=True)
-    # A replayed image of a dataset, else the stored frame below MEDIA_ROOT.
+    # A replayed image of a dataset, and the frame as the line kept it, below the line's folder.
     image = models.ForeignKey(Image, models.SET_NULL, null=True, blank=True, related_name="+")
     frame_path = models.CharField(max_length=300, blank=True)
-    map_path = models.CharField(max_length=300, blank=True, help_text="8-bit greyscale PNG below MEDIA_ROOT.")
+    map_path = models.CharField(
+        max_length=300, blank=True, help_text="8-bit grey PNG below the line's folder."
+    )
     map_max = models.FloatField(default=1.0, help_text="The map value that 255 stands for.")
     # Where the map lies on the original image: top, left, height, width in pixels.
     map_box = models.JSONField(default=list)
-    captured_at = models.DateTimeField()
+    captured_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["id"]
