@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("annotation", "0001_initial"),
-        ("ml", "0002_trainingjob_asked_at"),
+        ("ml", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -27,6 +27,8 @@ class TrainingJob(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     is_cancel_requested = models.BooleanField(default=False)
     worker = models.CharField(max_length=120, blank=True)
+    # A message to the workers can be lost with the broker; a queued job is asked for again after a while.
+    asked_at = models.DateTimeField(null=True, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
