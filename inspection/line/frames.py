@@ -2,19 +2,15 @@
 
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from annotation.decoding import ImageRefused, decode_image
+from inspection.plc.clock import utc_now
 
 Image = NDArray[np.uint8]
-
-
-def utc_now() -> datetime:
-    """Now, in UTC."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -184,7 +184,9 @@ def judge_part(
     elif good:
         scores, failure = _scores(judge, good)
     views = tuple(
-        _view_verdict(station.name, frames.get(station.name), faults[station.name] or failure, scores, deployment)
+        _view_verdict(
+            station.name, frames.get(station.name), faults[station.name] or failure, scores, deployment
+        )
         for station in stations
     )
     verdict = combine([view.verdict for view in views], rule)
@@ -234,7 +236,11 @@ def _view_verdict(
         code, error, score = ErrorCode.INFERENCE_FAILED, "the model's score is not a number", None
     if code or score is None or deployment is None:
         return ViewVerdict(
-            station=station, verdict=Verdict.ERROR, frame=frame, error_code=code or ErrorCode.INTERNAL, error=error
+            station=station,
+            verdict=Verdict.ERROR,
+            frame=frame,
+            error_code=code or ErrorCode.INTERNAL,
+            error=error,
         )
     verdict = verdict_of_score(score.score, ng_at=deployment.ng_at, review_from=deployment.review_from)
     return ViewVerdict(station=station, verdict=verdict, frame=frame, score=score)

@@ -149,7 +149,9 @@ REGISTERS: tuple[Register, ...] = (
     _from_plc(34, "trigger sequence", "counted up by one for each part; a new value is a trigger"),
     _from_plc(35, "result acknowledged", "the PLC copies the result sequence here"),
     _from_plc(36, "recipe request", "changing it asks for a changeover"),
-    _from_plc(37, "part serial", "up to 16 ASCII bytes, high byte first, zero filled; optional", SERIAL_WORDS),
+    _from_plc(
+        37, "part serial", "up to 16 ASCII bytes, high byte first, zero filled; optional", SERIAL_WORDS
+    ),
 )
 
 

@@ -1,0 +1,138 @@
+"""The simple profile from the line's side: one coil or register that means "reject this part"."""
+
+import logging
+import queue
+import threading
+import time
+from dataclasses import replace
+
+from inspection.plc.config import PlcConfig
+from inspection.plc.link import LinkListener, PlcState
+from inspection.plc.registers import ResultCode
+from inspection.plc.session import ModbusSession, PlcUnreachableError
+from inspection.plc.watch import Backoff
+
+logger = logging.getLogger(__name__)
+
+ALIVE_S = 1.0
+
+
+class SimpleLink:
+    """Sets the reject output for every result but OK, for as long as the pulse or until the next OK.
+
+    A reject that the PLC could not be given within `deadline_s` is never given later, when another part may be
+    at the gate: it is alarmed instead.
+    """
+
+    def __init__(
+        self, config: PlcConfig, listener: LinkListener, *, deadline_s: float, depth: int = 256
+    ) -> None:
+        self._config = config
+        self._listener = listener
+        self._deadline_s = deadline_s
+        self._session = ModbusSession(config)
+        self._results: queue.Queue[tuple[ResultCode, float] | None] = queue.Queue(depth)
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._state = PlcState()
+        self._is_on = False
+        self._off_at_s: float | None = None
+
+    @property
+    def state(self) -> PlcState:
+        """The connection's state."""
+        return self._state
+
+    def start(self) -> None:
+        """Starts the thread that connects and keeps connecting."""
+        self._thread = threading.Thread(target=self._run, name="plc-link", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Sets the output off, closes, and waits for the thread."""
+        self._stopping.set()
+        try:
+            self._results.put_nowait(None)
+        except queue.Full:
+            logger.warning("results that the PLC did not take are dropped")
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+    def submit(self, result: ResultCode) -> bool:
+        """Hands over a part's result; False where so many wait that it would be given to another part."""
+        try:
+            self._results.put_nowait((result, time.monotonic() + self._deadline_s))
+        except queue.Full:
+            self._listener.plc_alarm("reject_not_given", "the PLC does not take results")
+            return False
+        return True
+
+    def _run(self) -> None:
+        backoff = Backoff()
+        while not self._stopping.is_set():
+            try:
+                self._session.connect()
+                self._set_output(is_on=False)
+                self._change_state(is_connected=True, error="", connections=self._state.connections + 1)
+                self._listener.plc_alarm_cleared("plc_connection")
+                backoff.reset()
+                self._serve()
+            except PlcUnreachableError as error:
+                self._drop_connection(str(error))
+            except Exception:
+                logger.exception("the PLC link failed; it starts over")
+                self._drop_connection("internal failure")
+            self._session.close()
+            self._stopping.wait(backoff.next_s())
+
+    def _serve(self) -> None:
+        while not self._stopping.is_set():
+            until_off_s = ALIVE_S if self._off_at_s is None else self._off_at_s - time.monotonic()
+            try:
+                entry = self._results.get(timeout=min(ALIVE_S, max(0.0, until_off_s)))
+            except queue.Empty:
+                entry = None
+                if self._off_at_s is None:
+                    self._set_output(is_on=self._is_on)  # as it stands: a quiet line notices a lost PLC too
+            if entry is not None:
+                self._give(*entry)
+            if self._is_pulse_over():
+                self._set_output(is_on=False)
+        self._set_output(is_on=False)
+
+    def _is_pulse_over(self) -> bool:
+        return self._off_at_s is not None and time.monotonic() >= self._off_at_s
+
+    def _give(self, result: ResultCode, deadline_s: float) -> None:
+        is_reject = result is not ResultCode.OK
+        if time.monotonic() > deadline_s:
+            if is_reject:
+                self._listener.plc_alarm("reject_not_given", "a reject could not be given in time")
+            return
+        try:
+            if is_reject:
+                self._set_output(is_on=True)
+            elif self._config.simple.pulse_s is None:
+                self._set_output(is_on=False)
+        except PlcUnreachableError:
+            if is_reject:
+                self._listener.plc_alarm("reject_not_given", "the PLC did not confirm a reject")
+            raise
+
+    def _set_output(self, *, is_on: bool) -> None:
+        output = self._config.simple
+        if output.kind == "coil":
+            self._session.write_coil(output.address, bool(output.on_value if is_on else output.off_value))
+        else:
+            self._session.write(output.address, [output.on_value if is_on else output.off_value])
+        self._is_on = is_on
+        self._off_at_s = time.monotonic() + output.pulse_s if is_on and output.pulse_s is not None else None
+
+    def _drop_connection(self, reason: str) -> None:
+        if self._state.is_connected or not self._state.error:
+            self._change_state(is_connected=False, error=reason)
+            self._listener.plc_alarm("plc_connection", f"no connection to the PLC: {reason}")
+
+    def _change_state(self, **changes: object) -> None:
+        self._state = replace(self._state, **changes)  # type: ignore[arg-type]
+        self._listener.plc_state_changed(self._state)
