@@ -21,6 +21,7 @@ class LabelHow(models.TextChoices):
     CLUSTER = "cluster", _("Cluster")
     REVIEW = "review", _("Review")
     API = "api", _("API")
+    UNDO = "undo", _("Undo")
 
 
 class ImportState(models.TextChoices):
@@ -36,3 +37,9 @@ class ImportLayout(models.TextChoices):
     FOLDERS = "folders", _("One folder per class")
     MVTEC = "mvtec", _("MVTec AD")
     KOLEKTOR = "kolektor", _("KolektorSDD")
+    PLAIN = "plain", _("Images without labels")
+
+
+class RemarkKind(models.TextChoices):
+    REFUSED = "refused", _("Refused")
+    DUPLICATE = "duplicate", _("Byte-identical")

@@ -1,7 +1,7 @@
 from .audit import AuditEntry
 from .dataset import Dataset, LabelClass
 from .image import Image, ImageSource
-from .importing import ImportJob
+from .importing import ImportJob, ImportRemark
 from .label import Label
 from .region import Region
 from .user import User
@@ -12,6 +12,7 @@ __all__ = [
     "Image",
     "ImageSource",
     "ImportJob",
+    "ImportRemark",
     "Label",
     "LabelClass",
     "Region",

@@ -20,7 +20,7 @@ class Image(models.Model):
     captured_at = models.DateTimeField(null=True, blank=True)
     added_at = models.DateTimeField(auto_now_add=True)
     # The class in force, settled from the append-only labels whenever one is added.
-    current_class = models.ForeignKey(LabelClass, models.PROTECT, null=True, blank=True, related_name="+")
+    current_class = models.ForeignKey(LabelClass, models.RESTRICT, null=True, blank=True, related_name="+")
     is_disputed = models.BooleanField(default=False)
 
     class Meta:
@@ -28,7 +28,12 @@ class Image(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["dataset", "sha256"], name="image_content_once_per_dataset")
         ]
-        indexes = [models.Index(fields=["dataset", "current_class", "id"], name="image_by_class")]
+        indexes = [
+            models.Index(fields=["dataset", "current_class", "id"], name="image_by_class"),
+            models.Index(
+                fields=["dataset", "id"], name="image_disputed", condition=models.Q(is_disputed=True)
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -57,9 +62,7 @@ class ImageSource(models.Model):
 
     class Meta:
         ordering = ["id"]
-        constraints = [
-            models.UniqueConstraint(fields=["dataset", "name"], name="source_name_once_per_dataset")
-        ]
+        constraints = [models.UniqueConstraint(fields=["image", "name"], name="source_name_once_per_image")]
         indexes = [models.Index(fields=["dataset", "item"], name="source_by_item")]
 
     def __str__(self) -> str:

@@ -12,7 +12,7 @@ class Label(models.Model):
 
     image = models.ForeignKey(Image, models.CASCADE, related_name="labels")
     # Null withdraws the author's earlier word.
-    label_class = models.ForeignKey(LabelClass, models.PROTECT, null=True, blank=True, related_name="labels")
+    label_class = models.ForeignKey(LabelClass, models.RESTRICT, null=True, blank=True, related_name="labels")
     author = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="labels"
     )
