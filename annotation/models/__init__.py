@@ -1,5 +1,5 @@
 from .audit import AuditEntry
-from .dataset import Dataset, LabelClass
+from .dataset import NG_CLASS_NAME, OK_CLASS_NAME, Dataset, LabelClass
 from .image import Image, ImageSource
 from .importing import ImportJob, ImportRemark
 from .label import Label
@@ -7,6 +7,8 @@ from .region import Region
 from .user import User
 
 __all__ = [
+    "NG_CLASS_NAME",
+    "OK_CLASS_NAME",
     "AuditEntry",
     "Dataset",
     "Image",
