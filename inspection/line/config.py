@@ -164,7 +164,7 @@ class StationConfig:
 
     `window_s` is how long after the trigger a frame that carries no trigger sequence may have come to count
     as this part's: it must be shorter than the time between two parts. `early_s` is how long before (the
-    camera is triggered by wire, the PLC is polled).
+    camera is triggered by wire, the PLC is polled). `keep_frames` false where the images are kept elsewhere.
     """
 
     __pydantic_config__ = STRICT
@@ -174,6 +174,7 @@ class StationConfig:
     window_s: float = 0.2
     early_s: float = 0.03
     blank_range: int = 2
+    keep_frames: bool = True
 
     def __post_init__(self) -> None:
         if not self.name or not all(sign.isalnum() or sign in "-_" for sign in self.name):
@@ -242,6 +243,8 @@ class LineConfig(JsonConfig):
         group_window_s: in `frame` mode, how long the other stations' frames may take after the first.
         stall_s: a judge that is silent for longer stops the heartbeat, so that the PLC stops the line.
         lot: written into each record.
+        evidence_depth: parts whose images may wait to be written; more are not kept, and alarmed.
+        keep_evidence_parts: images of about so many latest parts are kept; 0 keeps all.
     """
 
     __pydantic_config__ = STRICT
@@ -259,6 +262,7 @@ class LineConfig(JsonConfig):
     lot: str = ""
     journal: JournalConfig = JournalConfig()
     evidence_depth: Annotated[int, Field(ge=1, le=10_000)] = 64
+    keep_evidence_parts: Annotated[int, Field(ge=0)] = 50_000
     deployment: DeploymentConfig | None = None
 
     def __post_init__(self) -> None:
@@ -271,6 +275,11 @@ class LineConfig(JsonConfig):
             raise ValueError("trigger: `plc` needs a PLC with the handshake profile")
         if self.trigger == "frame" and self.plc is not None and self.plc.profile == "handshake":
             raise ValueError("trigger: `frame` has no sequence to answer; the handshake profile needs `plc`")
+        if self.trigger == "frame" and any(
+            isinstance(station.source, ReplaySource) and station.source.rate_hz is None
+            for station in self.stations
+        ):
+            raise ValueError("trigger: `frame` needs a rate_hz for a replay")
 
     @property
     def is_simulated(self) -> bool:

@@ -41,7 +41,7 @@ class Frame:
 def frame_from_bytes(
     encoded: bytes, name: str, *, reference: str | None = None, trigger_sequence: int | None = None
 ) -> Frame:
-    """A frame of an encoded image as it arrives; one that cannot be decoded is a bad frame, never an exception.
+    """A frame of an encoded image as it arrives; one that cannot be decoded is a bad frame.
 
     Args:
         encoded: the file's bytes.

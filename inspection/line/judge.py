@@ -121,9 +121,9 @@ def verdict_of_score(score: float, *, ng_at: float, review_from: float | None) -
 def combine(verdicts: list[Verdict], rule: PartRule) -> Verdict:
     """The part's verdict from its views'.
 
-    `any`: NG if any view is NG, else ERROR, REVIEW, OK likewise. `majority`: NG if more than half of all views
-    are NG; a view without a verdict could have turned it, so else any ERROR is ERROR; REVIEW if NG and REVIEW
-    together are more than half. No views at all is ERROR.
+    `any`: NG if any view is NG, else ERROR, REVIEW, OK likewise. `majority`: NG if more than half of all
+    views are NG; a view without a verdict could have turned it, so else any ERROR is ERROR; REVIEW if NG and
+    REVIEW together are more than half. No views at all is ERROR.
     """
     count = {verdict: verdicts.count(verdict) for verdict in Verdict}
     if not verdicts:
@@ -216,7 +216,7 @@ def _scores(
 ) -> tuple[Mapping[str, ViewScore], tuple[ErrorCode, str]]:
     try:
         return judge.judge(frames), (ErrorCode.NONE, "")
-    except Exception as error:  # noqa: BLE001 - the edge to foreign code: no exception may end as OK
+    except Exception as error:
         logger.exception("the model failed")
         return {}, (ErrorCode.INFERENCE_FAILED, f"{type(error).__name__}: {error}")
 

@@ -6,13 +6,15 @@ with the same line and sequence.
 
 part::
 
-    {"kind": "part", "line": "demo", "sequence": 17, "origin": "plc" | "frame" | "api",
+    {"kind": "part", "line": "demo", "sequence": 17, "origin": "line" | "api",
      "trigger_sequence": 4711 | null, "serial": "", "lot": "",
      "verdict": "ERROR", "judged_verdict": "OK", "error_code": 5, "error": "...", "late": true,
      "score": 0.12 | null, "score_rank": 8700, "defect_class": null,
      "views": [{"station": "top", "verdict": "OK", "score": 0.12 | null, "error_code": 0, "error": "",
                 "frame_name": "a.png", "reference": "123" | null, "frame_path": "..." | null,
-                "map_path": "..." | null, "map_height": 64, "map_width": 64, "map_max": 1.7, "map_box": [0, 0, 512, 512],
+                "map_path": "..." | null, "map_height": 64 | null, "map_width": 64 | null,
+                "map_max": 1.7 | null, "map_box": [0, 0, 512, 512] | null,
+                "image_height": 512 | null, "image_width": 512 | null,
                 "defect_class": null, "captured_at": "..." | null}],
      "deployment": 3 | null, "model_version": 12 | null, "ng_at": 0.5 | null, "review_from": null,
      "triggered_at": "2026-01-01T00:00:00.000000+00:00", "judged_at": "...",
@@ -23,12 +25,14 @@ answer::
 
     {"kind": "answer", "line": "demo", "sequence": 17, "trigger_sequence": 4711,
      "given": "OK" | "NG" | "ERROR" | "REVIEW" | null, "error_code": 0, "late": false,
-     "answered_at": "..." | null, "plc_ms": 4.2 | null, "reason": "",
+     "answered_at": "..." | null, "total_ms": 48.2 | null, "reason": "",
      "number": 34, "previous_hash": "...", "hash": "..."}
 
 `verdict` is what the part counts as; `judged_verdict` is what the model said of it. Paths are relative to the
-line's folder. `journal_ms` is the time the previous record of the line took to be stored (a record cannot hold its
-own). A `given` of null means that nothing was given: `reason` says why.
+line's folder. `journal_ms` is how long the record before this one took to store (a record cannot hold its
+own). `total_ms` is from trigger to the PLC's confirmation of the write. `map_box` is top, left, height, width
+of the frame that the map covers. A `given` of null means that the PLC was given nothing, or did not confirm
+it: `reason` says why.
 """
 
 from typing import Any

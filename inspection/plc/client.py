@@ -32,7 +32,6 @@ logger = logging.getLogger(__name__)
 
 CONFIRMATIONS = {Step.GAP: 1, Step.JUMP: 2}
 LATE = PartResult(result=ResultCode.ERROR, error_code=ErrorCode.LATE)
-OVERRUN = PartResult(result=ResultCode.ERROR, error_code=ErrorCode.OVERRUN)
 
 
 @dataclass
@@ -51,7 +50,7 @@ class PlcLink:
         listener: told of answers, alarms and state; its methods must return at once.
         deadline_s: from trigger to result; a result later than this is ERROR (late), and a part without one
             by then is answered so by the link itself.
-        depth: triggers that may wait in `triggers`; more are answered ERROR (overrun) here.
+        depth: triggers that may wait in `triggers`; more count as missed, and the PLC passes no such part.
     """
 
     def __init__(
@@ -106,8 +105,9 @@ class PlcLink:
             self._status = status
             if recipe is not None:
                 self._out = replace(self._out, recipe=recipe)
-            if is_new:
-                self._heartbeat_due_s = 0.0
+            if not is_new:
+                return
+            self._heartbeat_due_s = 0.0
         self._wake.set()
 
     def submit(self, trigger: Trigger, result: PartResult) -> bool:
@@ -243,13 +243,15 @@ class PlcLink:
         return again is not None and again.trigger_sequence == block.trigger_sequence
 
     def _hand_over(self, trigger: Trigger) -> None:
-        pending = _Pending(trigger)
         with self._lock:
-            self._pending.append(pending)
+            self._pending.append(_Pending(trigger))
         try:
             self.triggers.put_nowait(trigger)
         except queue.Full:
-            pending.result = OVERRUN
+            with self._lock:
+                self._pending.pop()
+            self._change_state(missed=self._state.missed + 1)
+            self._listener.plc_alarm("missed_trigger", "nobody takes the triggers")
 
     def _take_acknowledge(self, block: FromPlc) -> None:
         if self._acknowledge_by_s is None or block.result_acknowledged != self._out.result_sequence:
@@ -281,7 +283,8 @@ class PlcLink:
 
     def _take_command(self, block: FromPlc) -> None:
         earlier, self._command = self._command, block.command
-        if earlier is None or block.command == earlier and block.recipe_request == self._state.recipe_request:
+        is_same = block.command == earlier and block.recipe_request == self._state.recipe_request
+        if earlier is None or is_same:
             self._state = replace(self._state, command=block.command, recipe_request=block.recipe_request)
             return
         rising = block.command & ~earlier

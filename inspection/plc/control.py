@@ -8,8 +8,8 @@ from typing import Any
 class SimulatorControl:
     """A connection to a simulator's control port.
 
-    Commands: `drop` (ms: refuse for so long), `stall` (ms), `skip`, `repeat`, `garbage` (ms), `stop_heartbeat`
-    (ms), `command` (bits), `stop`, `state`, `camera` (the part that the camera sees, and its truth).
+    Commands: `drop` (ms: refuse for so long), `stall` (ms), `skip`, `repeat`, `garbage` (ms),
+    `stop_heartbeat` (ms), `command` (bits), `stop`, `state`, `camera` (the part it sees, and its truth).
     """
 
     def __init__(self, port: int, *, host: str = "127.0.0.1", timeout_s: float = 5.0) -> None:

@@ -1,7 +1,7 @@
 """A conveyor with a camera, a reject gate and the PLC program that a line can be trusted to.
 
-Pure: it is given the time and the line's registers, and gives its own registers and what happened. The rules it
-shows, which a real PLC program should have too:
+Pure: it is given the time and the line's registers, and gives its own registers and what happened. The rules
+it shows, which a real PLC program should have too:
 
 - A part passes the gate only with an OK that arrived for it. No answer, NG, REVIEW, ERROR: rejected.
 - A result is taken once, when it appears (result valid, and its sequence is new), and acknowledged.
@@ -150,6 +150,10 @@ class Conveyor:
     def repeat_sequence(self) -> None:
         """Fault: the next part gets the number of the one before it."""
         self._sequence_steps.append(0)
+
+    def set_command(self, bits: int) -> None:
+        """Sets the command bits."""
+        self.command = Command(bits)
 
     def write_garbage(self, until_s: float) -> None:
         """Fault: until then the registers hold noise."""

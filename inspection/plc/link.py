@@ -44,7 +44,7 @@ class PartResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What the PLC was given for a trigger; `given` is NONE where it was given nothing, and `reason` says why."""
+    """What the PLC was given for a trigger; where that was nothing `given` is NONE, and `reason` says why."""
 
     trigger: Trigger
     given: ResultCode
@@ -62,7 +62,7 @@ class PlcState:
     is_heartbeat_missing: bool = False
     error: str = ""
     connections: int = 0
-    command: Command = Command(0)
+    command: Command = Command(0)  # noqa: RUF009 - immutable
     trigger_sequence: int | None = None
     result_sequence: int | None = None
     acknowledged_sequence: int | None = None

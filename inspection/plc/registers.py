@@ -236,7 +236,7 @@ class ToPlc:
     """What the line tells the PLC; 17 words in one function-16 write."""
 
     heartbeat: int = 0
-    status: Status = Status(0)
+    status: Status = Status(0)  # noqa: RUF009 - immutable
     result_sequence: int = 0
     result: ResultCode = ResultCode.NONE
     ng_stations: int = 0
@@ -309,7 +309,7 @@ class FromPlc:
     """What the PLC tells the line; 13 words from offset 32, read in one go."""
 
     heartbeat: int = 0
-    command: Command = Command(0)
+    command: Command = Command(0)  # noqa: RUF009 - immutable
     trigger_sequence: int = 0
     result_acknowledged: int = 0
     recipe_request: int = 0
@@ -338,7 +338,7 @@ class FromPlc:
         """The block from its 13 words, or from the first 5 where the PLC keeps no serial.
 
         Raises:
-            ImplausibleBlockError: a wrong number of words, a reserved command bit, a serial that is not ASCII.
+            ImplausibleBlockError: a wrong number of words, a reserved command bit, a serial not ASCII.
         """
         if len(words) not in (FROM_PLC_COUNT, FROM_PLC_COUNT - SERIAL_WORDS):
             raise ImplausibleBlockError(f"{FROM_PLC_COUNT} words expected, not {len(words)}")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from pymodbus import ModbusException
 from pymodbus.client import ModbusTcpClient
+from pymodbus.exceptions import ConnectionException, ModbusIOException
 from pymodbus.pdu import ModbusPDU
 
 from inspection.plc.config import PlcConfig
@@ -18,8 +19,8 @@ class ModbusSession:
     """A connection that is never remade behind its user's back.
 
     pymodbus reconnects inside a call by itself; after a lost connection the current trigger sequence must be
-    read first, so here a call on a lost connection fails. A call that timed out closes the connection, so that
-    its late response cannot be taken for the next call's.
+    read first, so here a call on a lost connection fails. A call that timed out closes the connection, so
+    that its late response cannot be taken for the next call's.
     """
 
     def __init__(self, config: PlcConfig) -> None:
@@ -57,10 +58,10 @@ class ModbusSession:
             response = client.read_holding_registers(address, count=count, device_id=self._config.unit_id)
             self._check(response)
             if len(response.registers) != count:
-                raise self._lost(f"{len(response.registers)} registers instead of {count}")
+                raise ConnectionError(f"{len(response.registers)} registers instead of {count}")
         except (ModbusException, OSError) as error:
-            raise self._lost(str(error)) from error
-        return response.registers
+            raise self._lost(error) from error
+        return list(response.registers)
 
     def write(self, address: int, words: Sequence[int]) -> None:
         """Writes holding registers in one go (function 16).
@@ -72,7 +73,7 @@ class ModbusSession:
         try:
             self._check(client.write_registers(address, list(words), device_id=self._config.unit_id))
         except (ModbusException, OSError) as error:
-            raise self._lost(str(error)) from error
+            raise self._lost(error) from error
 
     def write_coil(self, address: int, value: bool) -> None:
         """Writes one coil (function 5).
@@ -84,17 +85,21 @@ class ModbusSession:
         try:
             self._check(client.write_coil(address, value, device_id=self._config.unit_id))
         except (ModbusException, OSError) as error:
-            raise self._lost(str(error)) from error
+            raise self._lost(error) from error
 
     def _live(self) -> ModbusTcpClient:
         if self._client is None or not self._client.connected:
-            raise self._lost("not connected")
+            raise self._lost(ConnectionError("not connected"))
         return self._client
 
     def _check(self, response: ModbusPDU) -> None:
         if response.isError():
             raise ConnectionRefusedError(f"the PLC refused: exception code {response.exception_code}")
 
-    def _lost(self, reason: str) -> PlcUnreachableError:
+    def _lost(self, error: Exception) -> PlcUnreachableError:
         self.close()
-        return PlcUnreachableError(reason)
+        if isinstance(error, ConnectionException):
+            return PlcUnreachableError("the PLC closed the connection")
+        if isinstance(error, ModbusIOException):
+            return PlcUnreachableError(f"no answer within {self._config.timeout_s:g} s")
+        return PlcUnreachableError(str(error))

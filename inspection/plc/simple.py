@@ -20,8 +20,8 @@ ALIVE_S = 1.0
 class SimpleLink:
     """Sets the reject output for every result but OK, for as long as the pulse or until the next OK.
 
-    A reject that the PLC could not be given within `deadline_s` is never given later, when another part may be
-    at the gate: it is alarmed instead.
+    A reject that the PLC could not be given within `deadline_s` is never given later, when another part may
+    be at the gate: it is alarmed instead.
     """
 
     def __init__(

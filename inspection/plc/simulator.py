@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
@@ -136,7 +136,8 @@ class PlcSimulator:
         )
         server = ModbusTcpServer(device, address=(self.config.host, self.config.port))
         await server.serve_forever(background=True)
-        self.port = server.transport.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        listener = cast("asyncio.Server", server.transport)
+        self.port = listener.sockets[0].getsockname()[1]
         return server
 
     async def _access(
@@ -201,28 +202,29 @@ class PlcSimulator:
             ValueError: an unknown command.
         """
         name, until_s = command["do"], time.monotonic() + float(command.get("ms", 0)) / 1000
-        if name not in ("state", "camera"):
+        faults: dict[str, Callable[[], None]] = {
+            "drop": lambda: self._drop(until_s),
+            "stall": lambda: self._stall(until_s),
+            "skip": self.conveyor.skip_sequence,
+            "repeat": self.conveyor.repeat_sequence,
+            "garbage": lambda: self.conveyor.write_garbage(until_s),
+            "stop_heartbeat": lambda: self.conveyor.stop_heartbeat(until_s),
+            "command": lambda: self.conveyor.set_command(int(command["bits"])),
+            "stop": self.stop,
+        }
+        if name in faults:
+            faults[name]()
             self._log.write({"event": "fault", **command})
-        if name == "drop":
-            self._refused_until_s = until_s
-            self._close_connections()
-        elif name == "stall":
-            self._stalled_until_s = until_s
-        elif name == "skip":
-            self.conveyor.skip_sequence()
-        elif name == "repeat":
-            self.conveyor.repeat_sequence()
-        elif name == "garbage":
-            self.conveyor.write_garbage(until_s)
-        elif name == "stop_heartbeat":
-            self.conveyor.stop_heartbeat(until_s)
-        elif name == "command":
-            self.conveyor.command = type(self.conveyor.command)(int(command["bits"]))
-        elif name == "stop":
-            self.stop()
         elif name not in ("state", "camera"):
             raise ValueError(f"unknown command {name!r}")
         return {"ok": True, **(self._camera() if name == "camera" else self._state())}
+
+    def _drop(self, until_s: float) -> None:
+        self._refused_until_s = until_s
+        self._close_connections()
+
+    def _stall(self, until_s: float) -> None:
+        self._stalled_until_s = until_s
 
     def _camera(self) -> dict[str, Any]:
         part = self.conveyor.at_camera

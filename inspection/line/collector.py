@@ -1,0 +1,189 @@
+"""Gathers each part's frames and hands the part to the judge."""
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+
+from inspection.line.buffers import FrameBuffer, Window
+from inspection.line.config import LineConfig, PushSource, StationConfig
+from inspection.line.frames import Frame
+from inspection.line.parts import ORIGIN_LINE, Inbox, PartJob
+from inspection.line.sources import Source
+from inspection.plc.clock import utc_now
+from inspection.plc.link import Trigger
+from inspection.plc.registers import ErrorCode
+
+logger = logging.getLogger(__name__)
+
+BUFFER_DEPTH = 8
+
+
+class Collector:
+    """The thread between the cameras and the judge.
+
+    With a PLC each trigger takes its frames: from a triggered source by asking, from the others by sequence
+    or by time. Without one, each frame (or the stations' frames within the group window) is a part.
+    """
+
+    def __init__(
+        self,
+        config: LineConfig,
+        sources: Mapping[str, Source],
+        inbox: Inbox,
+        triggers: queue.Queue[Trigger] | None,
+    ) -> None:
+        self._config = config
+        self._sources = sources
+        self._inbox = inbox
+        self._triggers = triggers
+        self._waiting: deque[Trigger] = deque()
+        self._stopping = threading.Event()
+        self._condition = threading.Condition()
+        self.buffers = {
+            station.name: FrameBuffer(
+                station.source.depth if isinstance(station.source, PushSource) else BUFFER_DEPTH,
+                self._condition,
+                drops_oldest=triggers is not None,
+            )
+            for station in config.stations
+        }
+        self.overruns = 0
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        """True while the thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Starts the sources and the thread.
+
+        Raises:
+            ConfigError: a source cannot be used.
+        """
+        for name, source in self._sources.items():
+            source.start(self.buffers[name].put)
+        run = self._run_triggers if self._triggers is not None else self._run_frames
+        self._thread = threading.Thread(target=run, name="collector", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Stops the thread and the sources."""
+        self._stopping.set()
+        with self._condition:
+            self._condition.notify_all()
+        for source in self._sources.values():
+            source.stop(timeout_s)
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+    def _run_triggers(self) -> None:
+        while not self._stopping.is_set():
+            trigger = self._next_trigger(0.1)
+            if trigger is None:
+                continue
+            try:
+                self._inbox.put(self._part(trigger))
+            except Exception:
+                logger.exception("the frames of trigger %d could not be gathered", trigger.sequence)
+                self._inbox.put(self._job(trigger, {}, ErrorCode.INTERNAL))
+
+    def _next_trigger(self, timeout_s: float) -> Trigger | None:
+        self._take_triggers()
+        if self._waiting:
+            return self._waiting.popleft()
+        try:
+            return self._triggers.get(timeout=timeout_s) if self._triggers is not None else None
+        except queue.Empty:
+            return None
+
+    def _take_triggers(self) -> None:
+        while self._triggers is not None:
+            try:
+                self._waiting.append(self._triggers.get_nowait())
+            except queue.Empty:
+                return
+
+    def _part(self, trigger: Trigger) -> PartJob:
+        if len(self._inbox) >= self._config.depth:
+            self.overruns += 1
+            return self._job(trigger, {}, ErrorCode.OVERRUN)
+        frames = {station.name: self._frame(station, trigger) for station in self._config.stations}
+        return self._job(trigger, frames, ErrorCode.NONE)
+
+    def _frame(self, station: StationConfig, trigger: Trigger) -> Frame | None:
+        source = self._sources[station.name]
+        if source.is_triggered:
+            return source.grab(trigger.sequence, max(0.0, trigger.deadline_s - time.monotonic()))
+        begins_s, ends_s = trigger.received_s - station.early_s, trigger.received_s + station.window_s
+
+        def window() -> Window:
+            self._take_triggers()
+            later_s = [later.received_s - station.early_s for later in self._waiting]
+            return Window(sequence=trigger.sequence, begins_s=begins_s, ends_s=min([ends_s, *later_s]))
+
+        until_s = min(ends_s, trigger.deadline_s)
+        return self.buffers[station.name].take(window, until_s, self._stopping.is_set)
+
+    def _job(self, trigger: Trigger, frames: Mapping[str, Frame | None], error_code: ErrorCode) -> PartJob:
+        return PartJob(
+            origin=ORIGIN_LINE,
+            frames=frames,
+            begun_at=trigger.received_at,
+            begun_s=trigger.received_s,
+            acquired_s=time.monotonic(),
+            deadline_s=trigger.deadline_s,
+            trigger=trigger,
+            serial=trigger.serial,
+            error_code=error_code,
+        )
+
+    def _run_frames(self) -> None:
+        while not self._stopping.is_set():
+            if len(self._inbox) >= self._config.depth:
+                self._stopping.wait(0.002)
+                continue
+            frames = self._group()
+            if frames:
+                first_s = min(frame.arrived_s for frame in frames.values())
+                self._inbox.put(
+                    PartJob(
+                        origin=ORIGIN_LINE,
+                        frames=frames,
+                        begun_at=utc_now(),
+                        begun_s=first_s,
+                        acquired_s=time.monotonic(),
+                        deadline_s=first_s + self._config.deadline_s,
+                    )
+                )
+
+    def _group(self) -> dict[str, Frame]:
+        """The frames of the next part: one a station, or those that came within the window of the first."""
+        with self._condition:
+            self._condition.wait_for(self._is_group_due, 0.1)
+            heads = self._heads()
+            if not heads or not self._is_group_due():
+                return {}
+            first = min(heads.values(), key=lambda frame: frame.arrived_s)
+            last_s = first.arrived_s + self._config.group_window_s
+            return {
+                name: self.buffers[name].pop()
+                for name, frame in heads.items()
+                if frame.arrived_s <= last_s and frame.trigger_sequence == first.trigger_sequence
+            }
+
+    def _heads(self) -> dict[str, Frame]:
+        heads = {name: buffer.head() for name, buffer in self.buffers.items()}
+        return {name: frame for name, frame in heads.items() if frame is not None}
+
+    def _is_group_due(self) -> bool:
+        if self._stopping.is_set():
+            return True
+        heads = self._heads()
+        if not heads:
+            return False
+        first_s = min(frame.arrived_s for frame in heads.values())
+        return len(heads) == len(self.buffers) or time.monotonic() >= first_s + self._config.group_window_s
