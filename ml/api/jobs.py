@@ -1,0 +1,113 @@
+"""Training jobs: list, one, queue, cancel, resume."""
+
+from typing import Any
+
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, serializers, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from annotation.choices import Role
+from annotation.models import Dataset
+from ml.choices import JobState
+from ml.methods.declarations import METHODS
+from ml.models import TrainingJob
+from ml.selectors import jobs as job_rows
+from ml.services import jobs
+from ml.tasks import train
+
+
+class JobSerializer(serializers.ModelSerializer):
+    dataset = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    snapshot = serializers.CharField(source="snapshot.sha256", read_only=True)
+    ok_count = serializers.IntegerField(source="snapshot.ok_count", read_only=True)
+    ng_count = serializers.IntegerField(source="snapshot.ng_count", read_only=True)
+    created_by = serializers.SlugRelatedField(slug_field="username", read_only=True)
+    model_version = serializers.SerializerMethodField()
+
+    class Meta:
+        model = TrainingJob
+        fields = [
+            "id", "dataset", "snapshot", "ok_count", "ng_count", "method", "preset", "parameters", "folds",
+            "seed", "state", "progress", "stage_text", "error", "attempts", "is_cancel_requested", "worker",
+            "created_at", "started_at", "finished_at", "created_by", "model_version",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    def get_model_version(self, job: TrainingJob) -> int | None:
+        version = getattr(job, "model_version", None)
+        return version and version.pk
+
+
+class JobDetailSerializer(JobSerializer):
+    class Meta(JobSerializer.Meta):
+        fields = [*JobSerializer.Meta.fields, "curves", "log"]
+        read_only_fields = fields
+
+
+class NewJobSerializer(serializers.Serializer):
+    dataset = serializers.SlugRelatedField(slug_field="slug", queryset=Dataset.objects.all())
+    method = serializers.ChoiceField([(name, one.title) for name, one in METHODS.items()])
+    preset = serializers.CharField(
+        required=False, default="", allow_blank=True, help_text="Empty: the method's defaults."
+    )
+    parameters = serializers.DictField(
+        child=serializers.JSONField(),
+        required=False,
+        default=dict,
+        help_text="Those that differ from the preset.",
+    )
+    folds = serializers.IntegerField(
+        required=False, default=0, min_value=0, max_value=20, help_text="0: one grouped hold-out split."
+    )
+    seed = serializers.IntegerField(required=False, default=0, min_value=0, max_value=2**31 - 1)
+
+
+class JobFilter(filters.FilterSet):
+    dataset = filters.CharFilter(field_name="dataset__slug")
+    state = filters.ChoiceFilter(choices=JobState.choices)
+
+    class Meta:
+        model = TrainingJob
+        fields = ["dataset", "state", "method"]
+
+
+class JobViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
+    """Training jobs, newest first."""
+
+    queryset = TrainingJob.objects.all()
+    serializer_class = JobSerializer
+    filterset_class = JobFilter
+    write_role = Role.QUALITY
+
+    def get_queryset(self) -> Any:
+        is_list = self.action == "list"
+        return job_rows.jobs_for_list() if is_list else job_rows.jobs_for_detail()
+
+    def get_serializer_class(self) -> type[serializers.BaseSerializer]:
+        return JobDetailSerializer if self.action == "retrieve" else self.serializer_class
+
+    @extend_schema(request=NewJobSerializer, responses={201: JobSerializer})
+    def create(self, request: Request) -> Response:
+        """Queue a training. 409 where the dataset has too few images for the method, with both counts."""
+        asked = NewJobSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        job = jobs.queue_job(author=request.user, **asked.validated_data)
+        train.delay_on_commit(job.pk)
+        return Response(JobSerializer(job).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=None, responses=JobSerializer)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str) -> Response:
+        """Stop a job. Its checkpoint is kept: it can be resumed."""
+        return Response(JobSerializer(jobs.cancel_job(job=self.get_object(), actor=request.user)).data)
+
+    @extend_schema(request=None, responses=JobSerializer)
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, pk: str) -> Response:
+        """Queue a cancelled or failed job again; it goes on from its checkpoint."""
+        job = jobs.resume_job(job=self.get_object(), actor=request.user)
+        train.delay_on_commit(job.pk)
+        return Response(JobSerializer(job).data)

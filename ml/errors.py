@@ -1,0 +1,29 @@
+from annotation.errors import DomainError
+
+
+class DatasetUnsuitable(DomainError):
+    """A dataset that this method can't be trained on; says what it has and what is needed."""
+
+    code = "dataset_unsuitable"
+
+
+class ParametersRefused(DomainError):
+    """Parameters of a method out of range or unknown. `errors` has a sentence a field."""
+
+    code = "parameters_refused"
+    status = 400
+
+    def __init__(self, errors: dict[str, str]) -> None:
+        self.errors = errors
+        super().__init__(" ".join(f"{name}: {text}" for name, text in errors.items()))
+
+
+class JobStateRefused(DomainError):
+    """The job is not in a state in which this can be done."""
+
+    code = "job_state"
+
+
+class ThresholdRefused(DomainError):
+    code = "threshold_refused"
+    status = 400

@@ -1,0 +1,59 @@
+"""What is told to the pages that watch a training job. One sender; the consumer only checks who may see."""
+
+import logging
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from redis.exceptions import RedisError
+
+from ml.choices import JobState
+from ml.models import TrainingJob
+
+logger = logging.getLogger(__name__)
+
+
+def job_group(job_id: int) -> str:
+    return f"job.{job_id}"
+
+
+def job_state(job: TrainingJob) -> dict[str, Any]:
+    """What changes while a job runs, without its curves and log."""
+    return {
+        "id": job.pk,
+        "state": job.state,
+        "state_text": job.get_state_display(),
+        "progress": job.progress,
+        "stage_text": job.stage_text,
+        "error": job.error,
+        "attempts": job.attempts,
+        "is_cancel_requested": job.is_cancel_requested,
+        "started_at": job.started_at.isoformat() if job.started_at else None,
+        "finished_at": job.finished_at.isoformat() if job.finished_at else None,
+        "is_finished": job.is_finished,
+        "model_url": job.model_version.get_absolute_url() if job.state == JobState.DONE else "",
+    }
+
+
+def job_row(job: TrainingJob) -> dict[str, Any]:
+    """All that a page shows of a running job; sent when it connects."""
+    return {"kind": "row", "job": job_state(job), "curves": job.curves, "log": job.log}
+
+
+def job_progressed(
+    job: TrainingJob, *, points: dict[str, list[list[float]]] | None = None, log: str = ""
+) -> None:
+    """Tell the pages that watch this job.
+
+    Args:
+        job: as just stored.
+        points: of each series, those since the last event.
+        log: the lines since the last event.
+    """
+    message = {"kind": "progress", "job": job_state(job), "points": points or {}, "log": log}
+    send = async_to_sync(get_channel_layer().group_send)
+    try:
+        send(job_group(job.pk), {"type": "job.event", "message": message})
+    except (RedisError, OSError) as error:
+        # The row is what counts, and a page reads it when its socket comes back.
+        logger.warning("Nobody could be told of job %s: %s", job.pk, error)

@@ -1,0 +1,113 @@
+"""`manage.py train DATASET --method weak`: the training page's path, in this process."""
+
+import json
+import signal
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from annotation.errors import DomainError
+from ml.choices import JobState
+from ml.management.console import check_writable, find_dataset, say, write_json
+from ml.methods.declarations import METHODS
+from ml.models import TrainingJob
+from ml.services import jobs
+from ml.services.execution import run_claimed_job
+from ml.services.reporter import JobReporter
+from ml.services.reports import report_of_version
+
+
+class Command(BaseCommand):
+    help = (
+        "Train a method on a dataset in this process. The report goes to --json (else to standard output), "
+        "progress to standard error. Ctrl-C stops and keeps the checkpoint; --resume goes on from it."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("dataset", nargs="?", help="its short name, as in its address")
+        parser.add_argument("--method", choices=sorted(METHODS))
+        parser.add_argument("--preset", default="", help="a starting point for the parameters")
+        parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+        parser.add_argument("--folds", type=int, default=0, help="cross-validate; 0: one hold-out split")
+        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--resume", type=int, metavar="JOB", help="go on with a job that was stopped")
+        parser.add_argument(
+            "--json", default="-", metavar="OUT", help="file for the report; - is standard output"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        check_writable(options["json"])
+        try:
+            job = self._claimed(options)
+            snapshot = job.snapshot
+            say(
+                f"Job {job.pk}: {job.method} on “{job.dataset}”, "
+                f"{snapshot.ok_count} OK and {snapshot.ng_count} NG images."
+            )
+            version = run_claimed_job(job, echo=say, watch=_stop_on_interrupt)
+        except DomainError as error:
+            raise CommandError(str(error)) from error
+        if version is None:
+            raise _ending(job)
+        write_json(options["json"], report_of_version(version))
+
+    @transaction.atomic
+    def _claimed(self, options: dict[str, Any]) -> TrainingJob:
+        """Queued and claimed at once, so that no worker takes the job in between."""
+        if options["resume"]:
+            job = TrainingJob.objects.filter(pk=options["resume"]).first()
+            if job is None:
+                raise CommandError(f"There is no job {options['resume']}.")
+            jobs.resume_job(job=job, actor=None)
+        else:
+            job = self._queued(options)
+        claimed = jobs.claim_job(job.pk, worker=jobs.worker_name("command"))
+        if claimed is None:
+            raise CommandError(f"Job {job.pk} was taken by a worker.")
+        return claimed
+
+    def _queued(self, options: dict[str, Any]) -> TrainingJob:
+        if not (options["dataset"] and options["method"]):
+            raise CommandError("Say which dataset and --method to train, or which job to --resume.")
+        return jobs.queue_job(
+            dataset=find_dataset(options["dataset"]),
+            method=options["method"],
+            preset=options["preset"],
+            parameters=dict(_parsed(one) for one in options["overrides"]),
+            folds=options["folds"],
+            seed=options["seed"],
+        )
+
+
+def _parsed(override: str) -> tuple[str, Any]:
+    """A value is read as JSON where it is JSON, else as text; the method's schema then judges it."""
+    name, separator, value = override.partition("=")
+    if not separator or not name:
+        raise CommandError(f"--set takes KEY=VALUE, not {override!r}.")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _stop_on_interrupt(reporter: JobReporter) -> None:
+    def stop(*_signal: object) -> None:
+        say("Stopping at the next iteration; the checkpoint is kept. Ctrl-C again ends at once.")
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        reporter.stop()
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _ending(job: TrainingJob) -> CommandError:
+    job.refresh_from_db()
+    program = Path(sys.argv[0]).name
+    how = f"Resume with: python {program} train --resume {job.pk}"
+    if job.state == JobState.CANCELLED:
+        return CommandError(f"Stopped at {100 * job.progress:.0f} %. {how}", returncode=130)
+    return CommandError(f"{job.error} {how}")

@@ -1,0 +1,71 @@
+"""Reads of images as training needs them: labelled ones, their parts, their views."""
+
+from collections.abc import Iterable
+
+from django.db.models import Count
+
+from annotation.models import Dataset, Image, ImageSource
+from ml.methods.contract import Counts
+
+
+def labelled_images(dataset: Dataset) -> list[Image]:
+    """Images with an undisputed class in force, oldest first."""
+    return list(
+        Image.objects.filter(dataset=dataset, current_class__isnull=False, is_disputed=False)
+        .select_related("current_class")
+        .order_by("id")
+    )
+
+
+def counts_of_dataset(dataset: Dataset) -> Counts:
+    """How many images a training on this dataset would have, by one query."""
+    rows = (
+        Image.objects.filter(dataset=dataset, current_class__isnull=False, is_disputed=False)
+        .values("current_class__name", "current_class__number")
+        .annotate(count=Count("id"))
+        .order_by("current_class__number")
+    )
+    by_class = {row["current_class__name"]: row["count"] for row in rows}
+    ok = sum(row["count"] for row in rows if row["current_class__number"] == 0)
+    return Counts(ok, sum(by_class.values()) - ok, by_class)
+
+
+def groups_of_images(dataset: Dataset, images: Iterable[Image]) -> dict[int, str]:
+    """The group of each image: parts that share a byte-identical image are one group.
+
+    An image whose files came under two items joins these items, and with them all their images. The group
+    is named after the first of its items; an image without any item is a group of its own.
+    """
+    items_of: dict[int, list[str]] = {}
+    rows = ImageSource.objects.filter(dataset=dataset).exclude(item="").values_list("image_id", "item")
+    for image_id, item in rows.order_by("item"):
+        items_of.setdefault(image_id, []).append(item)
+    root = _joined(items_of.values())
+    return {
+        image.pk: f"item:{root[items_of[image.pk][0]]}" if image.pk in items_of else f"image:{image.sha256}"
+        for image in images
+    }
+
+
+def views_of_images(dataset: Dataset) -> dict[int, str]:
+    """The view of each image that has one: that of its first file."""
+    rows = ImageSource.objects.filter(dataset=dataset).exclude(view="").order_by("-id")
+    return dict(rows.values_list("image_id", "view"))
+
+
+def _joined(sets: Iterable[list[str]]) -> dict[str, str]:
+    """Union–find: each item's first item, by name, among those it is joined with."""
+    parent: dict[str, str] = {}
+
+    def find(item: str) -> str:
+        parent.setdefault(item, item)
+        while parent[item] != item:
+            parent[item] = parent[parent[item]]
+            item = parent[item]
+        return item
+
+    for items in sets:
+        for item in items:
+            first, second = sorted((find(items[0]), find(item)))
+            parent[second] = first
+    return {item: find(item) for item in parent}

@@ -1,0 +1,140 @@
+"""Freezing a dataset: which images, labels, groups, regions and split a job uses, for good."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields
+from typing import Any, Final
+
+from django.db import transaction
+
+from annotation.models import OK_CLASS_NAME, Dataset, Region
+from ml.errors import DatasetUnsuitable
+from ml.methods.contract import Counts
+from ml.models import Snapshot
+from ml.selectors import images as image_rows
+
+from .splitting import HELD_OUT_SHARE, assign_folds
+
+
+@dataclass(frozen=True)
+class SnapshotImage:
+    """One image of a snapshot, as it was when frozen. The field order is that of the stored list.
+
+    Attributes:
+        id: primary key of the image.
+        file: the name it first came under.
+        group: images of one group never part in a split.
+        fold: the fit that holds it out, counted from 0; `TRAINING_FOLD` for an image that none does.
+    """
+
+    id: int
+    sha256: str
+    extension: str
+    file: str
+    class_name: str
+    is_ng: bool
+    group: str
+    view: str
+    fold: int
+
+
+FORMAT: Final = 1
+FIELDS: Final = tuple(field.name for field in fields(SnapshotImage))
+
+
+@transaction.atomic
+def freeze_dataset(*, dataset: Dataset, folds: int = 0, seed: int = 0) -> Snapshot:
+    """The snapshot of a dataset's labelled, undisputed images as they are now.
+
+    Args:
+        dataset: what to freeze.
+        folds: 0 for one grouped hold-out, else K folds by group.
+        seed: of the split.
+
+    Returns:
+        A new row, or the one that has the very same contents.
+
+    Raises:
+        DatasetUnsuitable: nothing is labelled, or there are too few parts to split.
+    """
+    labelled = image_rows.labelled_images(dataset)
+    if not labelled:
+        raise DatasetUnsuitable(f"“{dataset}” has no labelled images. Label some, then train.")
+    groups = image_rows.groups_of_images(dataset, labelled)
+    views = image_rows.views_of_images(dataset)
+    is_ng = [not image.current_class.is_ok for image in labelled]
+    fold_of = assign_folds(is_ng, [groups[image.pk] for image in labelled], folds=folds, seed=seed)
+    frozen = [
+        SnapshotImage(
+            id=image.pk,
+            sha256=image.sha256,
+            extension=image.extension,
+            file=image.name,
+            class_name=image.current_class.name,
+            is_ng=ng,
+            group=groups[image.pk],
+            view=views.get(image.pk, ""),
+            fold=fold,
+        )
+        for image, ng, fold in zip(labelled, is_ng, fold_of, strict=True)
+    ]
+    return _stored(dataset, frozen, _split_entry(folds, seed))
+
+
+def frozen_images(snapshot: Snapshot) -> list[SnapshotImage]:
+    return [SnapshotImage(*row) for row in snapshot.contents["images"]]
+
+
+def count_images(images: Sequence[SnapshotImage], class_names: Sequence[str]) -> Counts:
+    """How many there are; a class of `class_names` without any counts as 0."""
+    by_class = Counter(image.class_name for image in images)
+    ng = sum(image.is_ng for image in images)
+    return Counts(len(images) - ng, ng, {name: by_class[name] for name in class_names})
+
+
+def _split_entry(folds: int, seed: int) -> dict[str, Any]:
+    return {"by": "group", "folds": folds, "seed": seed, "held_out_share": 0 if folds else HELD_OUT_SHARE}
+
+
+def _stored(dataset: Dataset, frozen: list[SnapshotImage], split: dict[str, Any]) -> Snapshot:
+    ng_count = sum(image.is_ng for image in frozen)
+    contents = {
+        "format": FORMAT,
+        "dataset": {"id": dataset.pk, "slug": dataset.slug},
+        "classes": _class_names(dataset, frozen),
+        "split": split,
+        "regions": _regions(dataset),
+        "fields": list(FIELDS),
+        "images": [list(astuple(image)) for image in frozen],
+    }
+    canonical = json.dumps(contents, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    snapshot, _is_new = Snapshot.objects.get_or_create(
+        sha256=hashlib.sha256(canonical.encode()).hexdigest(),
+        defaults={
+            "dataset": dataset,
+            "contents": contents,
+            "ok_count": len(frozen) - ng_count,
+            "ng_count": ng_count,
+        },
+    )
+    return snapshot
+
+
+def _class_names(dataset: Dataset, frozen: list[SnapshotImage]) -> list[str]:
+    """The dataset's classes that have images, OK first whether it has any or not."""
+    used = {image.class_name for image in frozen}
+    ok, *rest = [row.name for row in dataset.classes.order_by("number")] or [OK_CLASS_NAME]
+    return [ok, *(name for name in rest if name in used)]
+
+
+def _regions(dataset: Dataset) -> list[dict[str, Any]]:
+    """The version in force of each view's region."""
+    in_force = {}
+    for region in Region.objects.filter(dataset=dataset).order_by("view", "version"):
+        in_force[region.view] = {
+            name: getattr(region, name)
+            for name in ("view", "version", "top", "left", "height", "width", "ignored")
+        }
+    return [in_force[view] for view in sorted(in_force)]

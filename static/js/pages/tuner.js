@@ -1,0 +1,158 @@
+// The threshold tuner: histograms of OK and NG scores, lines to drag, and what they would do, all in the browser.
+import { api } from "../lib/api.js";
+import { COLOURS, draw } from "../lib/chart.js";
+import { bestF1, fullRecall, histogram, judge, range, sortScores } from "../lib/threshold.js";
+
+const BINS = 60;
+const STEPS = 500; // arrow keys move by 1/500 of the range, with Shift ten times as far
+const percent = (value) => (value === null ? "–" : `${(100 * value).toFixed(1)} %`);
+/** A number that a person can read and that still tells neighbouring scores apart. */
+const readable = (value) => Number(value.toPrecision(8));
+
+/** @param {HTMLElement} place */
+export async function mountTuner(place) {
+  const part = (role) => place.querySelector(`[data-role="${role}"]`);
+  const given = (name) => (place.dataset[name] === "" ? null : Number(place.dataset[name]));
+  const state = { ngAt: given("ngAt"), reviewFrom: given("reviewFrom"), isLog: true, withTraining: false };
+
+  let columns;
+  try {
+    columns = await api(place.dataset.scores);
+  } catch (error) {
+    part("tuner-error").textContent = error.message;
+    part("tuner-error").hidden = false;
+    return;
+  }
+  const scores = sortScores(columns.held_out.ok, columns.held_out.ng);
+  const training = sortScores(columns.training.ok, columns.training.ng);
+  state.ngAt ??= bestF1(scores) ?? fullRecall(scores) ?? 0.5;
+  const limits = range(scores, state.ngAt, state.reviewFrom);
+
+  function setNg(value) {
+    state.ngAt = readable(Math.min(Math.max(value, limits[0]), limits[1]));
+    if (state.reviewFrom !== null && state.reviewFrom >= state.ngAt) state.reviewFrom = readable(state.ngAt - (limits[1] - limits[0]) / STEPS);
+    show();
+  }
+
+  function setReview(value) {
+    const highest = state.ngAt - (limits[1] - limits[0]) / STEPS;
+    state.reviewFrom = value === null ? null : readable(Math.min(Math.max(value, limits[0]), highest));
+    show();
+  }
+
+  function showRate(name, rate) {
+    part(name).textContent = `${rate.count} / ${rate.of}`;
+    part(`${name}-interval`).textContent = rate.of ? `${percent(rate.rate)} (${percent(rate.low)} – ${percent(rate.high)})` : "";
+  }
+
+  function showMatrix() {
+    const seen = judge(scores, state.ngAt, state.reviewFrom);
+    showRate("escapes", seen.escapes);
+    showRate("overkill", seen.overkill);
+    for (const label of ["ok", "ng"]) {
+      for (const verdict of ["OK", "REVIEW", "NG"]) part(`${label}-${verdict.toLowerCase()}`).textContent = seen[label][verdict];
+    }
+    for (const role of ["review-column", "ok-review", "ng-review"]) part(role).hidden = state.reviewFrom === null;
+  }
+
+  function placeHandle(handle, value) {
+    const axis = part("plot")._fullLayout?.xaxis;
+    const vertical = part("plot")._fullLayout?.yaxis;
+    handle.hidden = value === null || !axis;
+    if (handle.hidden) return;
+    handle.style.left = `${axis._offset + axis._length * ((value - limits[0]) / (limits[1] - limits[0]))}px`;
+    handle.style.height = `${vertical._offset + vertical._length}px`;
+    handle.setAttribute("aria-valuemin", limits[0]);
+    handle.setAttribute("aria-valuemax", limits[1]);
+    handle.setAttribute("aria-valuenow", value);
+  }
+
+  function placeHandles() {
+    placeHandle(part("ng-handle"), state.ngAt);
+    placeHandle(part("review-handle"), state.reviewFrom);
+  }
+
+  function show() {
+    showMatrix();
+    placeHandles();
+    if (document.activeElement !== part("ng-at")) part("ng-at").value = state.ngAt;
+    if (document.activeElement !== part("review-from")) part("review-from").value = state.reviewFrom ?? "";
+    part("review-from").disabled = state.reviewFrom === null;
+    part("with-review").checked = state.reviewFrom !== null;
+  }
+
+  function bars(sorted, suffix, opacity) {
+    const counted = histogram(sorted, limits[0], limits[1], BINS);
+    return ["ok", "ng"].map((label) => ({
+      type: "bar",
+      name: `${label.toUpperCase()}${suffix}`,
+      x: counted.centres,
+      y: counted[label],
+      width: counted.width,
+      opacity,
+      marker: { color: COLOURS[label.toUpperCase()] },
+      hovertemplate: `%{y} ${label.toUpperCase()} at %{x:.4f}<extra></extra>`,
+    }));
+  }
+
+  function showHistogram() {
+    const traces = [
+      ...(state.withTraining ? bars(training, " (training)", 0.25) : []),
+      ...bars(scores, "", 0.65),
+    ];
+    draw(part("plot"), traces, {
+      barmode: "overlay",
+      bargap: 0,
+      dragmode: false,
+      xaxis: { range: limits, fixedrange: true, title: { text: "score" } },
+      yaxis: { type: state.isLog ? "log" : "linear", fixedrange: true, title: { text: "images" } },
+    });
+  }
+
+  function makeDraggable(handle, set) {
+    handle.addEventListener("pointerdown", (event) => {
+      handle.setPointerCapture(event.pointerId);
+      event.preventDefault();
+      handle.focus();
+    });
+    handle.addEventListener("pointermove", (event) => {
+      if (!handle.hasPointerCapture(event.pointerId)) return;
+      const axis = part("plot")._fullLayout.xaxis;
+      const x = event.clientX - part("plot").getBoundingClientRect().left - axis._offset;
+      set(limits[0] + (x / axis._length) * (limits[1] - limits[0]));
+    });
+    handle.addEventListener("keydown", (event) => {
+      const direction = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
+      const step = ((limits[1] - limits[0]) / STEPS) * (event.shiftKey ? 10 : 1);
+      const current = handle === part("ng-handle") ? state.ngAt : state.reviewFrom;
+      if (direction) set(current + direction * step);
+      else if (event.key === "Home") set(limits[0]);
+      else if (event.key === "End") set(limits[1]);
+      else return;
+      event.preventDefault();
+    });
+  }
+
+  makeDraggable(part("ng-handle"), setNg);
+  makeDraggable(part("review-handle"), setReview);
+  part("ng-at").addEventListener("input", ({ target }) => target.value !== "" && setNg(Number(target.value)));
+  part("review-from").addEventListener("input", ({ target }) => target.value !== "" && setReview(Number(target.value)));
+  for (const role of ["ng-at", "review-from"]) part(role).addEventListener("change", show);
+  part("with-review").addEventListener("change", ({ target }) => setReview(target.checked ? (limits[0] + state.ngAt) / 2 : null));
+  part("best-f1").addEventListener("click", () => setNg(bestF1(scores) ?? state.ngAt));
+  part("full-recall").addEventListener("click", () => setNg(fullRecall(scores) ?? state.ngAt));
+  part("log-counts").addEventListener("change", ({ target }) => {
+    state.isLog = target.checked;
+    showHistogram();
+  });
+  part("with-training").addEventListener("change", ({ target }) => {
+    state.withTraining = target.checked;
+    showHistogram();
+  });
+  part("with-training").closest("label").hidden = training.ok.length + training.ng.length === 0;
+  for (const role of ["best-f1", "full-recall"]) part(role).disabled = scores.ng.length === 0;
+
+  showHistogram();
+  part("plot").on("plotly_afterplot", placeHandles);
+  show();
+}
