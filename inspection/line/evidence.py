@@ -71,6 +71,13 @@ def grey_map(score_map: NDArray[np.float32], map_max: float) -> NDArray[np.uint8
     return grey
 
 
+def full_scale(score_map: NDArray[np.float32]) -> float:
+    """A map's own maximum, to show it at full scale; 1 where it has none above 0."""
+    numbers = score_map[np.isfinite(score_map)]
+    highest = float(numbers.max()) if numbers.size else 0.0
+    return highest if highest > 0 else 1.0
+
+
 def encode_png(image: NDArray[np.uint8]) -> bytes:
     """PNG bytes of grey or BGR pixels.
 

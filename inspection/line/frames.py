@@ -13,9 +13,9 @@ from inspection.plc.clock import utc_now
 Image = NDArray[np.uint8]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Frame:
-    """One view's image as it came.
+    """One view's image as it came; equal only to itself.
 
     Attributes:
         image: uint8 [H, W] grey or [H, W, 3] RGB; None where the frame is bad.

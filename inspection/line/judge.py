@@ -31,9 +31,9 @@ class Verdict(StrEnum):
         return ResultCode[self.name]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ViewScore:
-    """What a model says of one view.
+    """What a model says of one view; equal only to itself.
 
     Attributes:
         score: higher is more anomalous; any number, NaN where the model gave none.

@@ -1,7 +1,7 @@
 """Building the journal's records and the PLC's results from verdicts."""
 
 from inspection.line.config import DeploymentConfig, LineConfig
-from inspection.line.evidence import EvidenceFile, frame_file, map_file
+from inspection.line.evidence import EvidenceFile, frame_file, full_scale, map_file
 from inspection.line.judge import PartVerdict, Verdict, ViewVerdict, score_rank
 from inspection.line.parts import PartJob
 from inspection.line.records import Record
@@ -40,7 +40,7 @@ def view_record(
     if stored_frame is not None:
         files.append(stored_frame)
     if score is not None and score.map is not None and score.map.size:
-        map_max = (deployment.map_max if deployment else None) or max(float(score.map.max()), 1e-12)
+        map_max = (deployment.map_max if deployment else None) or full_scale(score.map)
         stored_map = map_file(score.map, map_max, sequence, view.station)
         files.append(stored_map)
         whole = (0, 0, *image.shape[:2]) if image is not None else None

@@ -330,6 +330,9 @@ class LineRuntime:
         self._busy_since_s = time.monotonic()
         try:
             record, verdict = self._judge(job)
+        except Exception:
+            logger.exception("a part could not be judged and recorded as it was")
+            record, verdict = self._judge(replace(job, frames={}, error_code=ErrorCode.INTERNAL))
         finally:
             self._busy_since_s = None
         self._answer(job, record, verdict)
@@ -342,7 +345,9 @@ class LineRuntime:
         """Judges, decides whether that was in time, and stores: what fails on the way makes an ERROR."""
         begun_s = time.monotonic()
         stations = [
-            station for station in self.config.stations if job.done is None or station.name in job.frames
+            station
+            for station in self.config.stations
+            if job.done is None or not job.frames or station.name in job.frames
         ]
         live = self._live
         if job.error_code:

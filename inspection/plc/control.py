@@ -9,7 +9,8 @@ class SimulatorControl:
     """A connection to a simulator's control port.
 
     Commands: `drop` (ms: refuse for so long), `stall` (ms), `skip`, `repeat`, `garbage` (ms),
-    `stop_heartbeat` (ms), `command` (bits), `stop`, `state`, `camera` (the part it sees, and its truth).
+    `stop_heartbeat` (ms), `command` (bits), `stop`, `state`, `camera` (the part that it sees, or saw under a
+    `sequence`, and its truth).
     """
 
     def __init__(self, port: int, *, host: str = "127.0.0.1", timeout_s: float = 5.0) -> None:

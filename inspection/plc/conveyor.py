@@ -133,10 +133,10 @@ class Conveyor:
         """True when the asked number of parts has passed the gate."""
         return self.config.parts is not None and self._entered >= self.config.parts and not self._parts
 
-    @property
-    def at_camera(self) -> BeltPart | None:
-        """The part that the camera sees now."""
-        return self._parts[-1] if self._parts else None
+    def photographed(self, sequence: int | None) -> BeltPart | None:
+        """The part that the camera sees now, or the last that it saw under a trigger sequence."""
+        seen = (part for part in reversed(self._parts) if sequence is None or part.sequence == sequence)
+        return next(seen, None)
 
     @property
     def entered(self) -> int:

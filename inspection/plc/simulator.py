@@ -217,7 +217,7 @@ class PlcSimulator:
             self._log.write({"event": "fault", **command})
         elif name not in ("state", "camera"):
             raise ValueError(f"unknown command {name!r}")
-        return {"ok": True, **(self._camera() if name == "camera" else self._state())}
+        return {"ok": True, **(self._camera(command.get("sequence")) if name == "camera" else self._state())}
 
     def _drop(self, until_s: float) -> None:
         self._refused_until_s = until_s
@@ -226,8 +226,8 @@ class PlcSimulator:
     def _stall(self, until_s: float) -> None:
         self._stalled_until_s = until_s
 
-    def _camera(self) -> dict[str, Any]:
-        part = self.conveyor.at_camera
+    def _camera(self, sequence: int | None) -> dict[str, Any]:
+        part = self.conveyor.photographed(sequence)
         return {"part": part.number, "truth": part.truth} if part else {"part": None, "truth": None}
 
     def _state(self) -> dict[str, Any]:

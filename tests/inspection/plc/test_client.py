@@ -1,0 +1,250 @@
+"""The link against the real simulator, in its own process, over real TCP."""
+
+import queue
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from inspection.plc.client import PlcLink
+from inspection.plc.config import PlcConfig
+from inspection.plc.link import PartResult
+from inspection.plc.registers import Command, ErrorCode, ResultCode, Status, ToPlc, WordOrder
+
+from .bench import RecordingListener, SimulatorProcess, wait_until
+
+READY = Status.READY | Status.MODEL_LOADED
+
+
+@contextmanager
+def linked(simulator, *, deadline_s=0.3, **settings):
+    listener = RecordingListener()
+    link = PlcLink(PlcConfig(port=simulator.port, **settings), listener, deadline_s=deadline_s)
+    link.start()
+    try:
+        wait_until(lambda: link.state.is_connected, "the connection")
+        yield link, listener
+    finally:
+        link.stop()
+
+
+@contextmanager
+def answering(link, result_of):
+    """Answers every trigger with `result_of(trigger)`; None leaves it without a result."""
+    stopping, triggers = threading.Event(), []
+
+    def run():
+        while not stopping.is_set():
+            try:
+                trigger = link.triggers.get(timeout=0.05)
+            except queue.Empty:
+                continue
+            triggers.append(trigger)
+            result = result_of(trigger)
+            if result is not None:
+                link.submit(trigger, result)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        link.set_status(READY)
+        yield triggers
+    finally:
+        stopping.set()
+        thread.join()
+
+
+def ok(trigger):
+    return PartResult(result=ResultCode.OK, score=1234, model_version=70_000)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"sequence_last": True}, {"to_base": 100, "from_base": 200, "word_order": WordOrder.LOW_FIRST}],
+    ids=["one write", "sequence last", "other addresses and word order"],
+)
+def test_every_trigger_gets_its_result_in_order_and_it_is_acknowledged(tmp_path, settings):
+    flags = {name: value for name, value in settings.items() if name != "sequence_last"}
+    with SimulatorProcess(tmp_path / "log", period_ms=30, parts=20, **flags) as simulator:
+        with linked(simulator, **settings) as (link, listener), answering(link, ok) as triggers:
+            simulator.wait()
+        assert [part["gate"] for part in simulator.parts()] == ["passed"] * 20
+        assert [trigger.serial for trigger in triggers] == [part["serial"] for part in simulator.parts()]
+        results = simulator.events("result")
+        assert [result["sequence"] for result in results] == list(range(1, 21))
+        assert {(result["score"], result["model_version"]) for result in results} == {(1234, 70_000)}
+        assert [answer.given for answer in listener.answers] == [ResultCode.OK] * 20
+        assert link.state.unacknowledged == 0
+
+
+def test_sequence_numbers_wrap_without_a_missed_part(tmp_path):
+    with SimulatorProcess(tmp_path / "log", period_ms=30, parts=6, first_sequence=65532) as simulator:
+        with linked(simulator) as (link, _), answering(link, ok):
+            simulator.wait()
+        assert [part["sequence"] for part in simulator.parts()] == [65533, 65534, 65535, 0, 1, 2]
+        assert [part["gate"] for part in simulator.parts()] == ["passed"] * 6
+        assert link.state.missed == link.state.jumps == 0
+
+
+def test_a_part_without_a_result_is_answered_late_at_its_deadline(tmp_path):
+    with SimulatorProcess(tmp_path / "log", period_ms=50, gate=20, parts=3) as simulator:
+        with linked(simulator, deadline_s=0.1) as (link, listener):
+            with answering(link, lambda trigger: ok(trigger) if trigger.sequence != 2 else None) as triggers:
+                wait_until(lambda: len(listener.answers) == 3, "three answers")
+                assert not link.submit(triggers[1], ok(triggers[1])), "an answered trigger takes no result"
+                simulator.wait()
+        assert [part["reason"] for part in simulator.parts()] == ["OK", "ERROR late", "OK"]
+        late = listener.answers[1]
+        assert (late.given, late.error_code) == (ResultCode.ERROR, ErrorCode.LATE)
+        assert 0.1 <= late.answered_s - late.trigger.received_s < 0.25
+
+
+def test_a_gap_is_counted_and_alarmed_and_the_part_after_it_is_answered(tmp_path):
+    with SimulatorProcess(tmp_path / "log", period_ms=30, parts=5) as simulator:
+        simulator.control.do("skip")
+        with linked(simulator) as (link, listener), answering(link, ok):
+            simulator.wait()
+        assert [part["gate"] for part in simulator.parts()] == ["passed"] * 5
+        assert link.state.missed == 1
+        assert "missed_trigger" in listener.alarms
+
+
+def test_a_repeated_number_is_no_trigger_and_its_part_is_rejected(tmp_path):
+    with SimulatorProcess(tmp_path / "log", period_ms=50, parts=4) as simulator:
+        with linked(simulator) as (link, _), answering(link, ok) as triggers:
+            wait_until(lambda: triggers, "the first trigger")
+            simulator.control.do("repeat")
+            simulator.wait()
+        repeated = [part for part in simulator.parts() if part["gate"] == "rejected"]
+        assert len(triggers) == 3
+        assert len(repeated) >= 1
+        assert all(part["result"] is None or part["reason"] == "ambiguous" for part in repeated)
+
+
+def test_noise_in_the_registers_is_alarmed_and_triggers_nothing(tmp_path):
+    with SimulatorProcess(tmp_path / "log", period_ms=10_000, gate=1) as simulator:
+        with linked(simulator) as (link, listener), answering(link, ok) as triggers:
+            wait_until(lambda: triggers, "the first trigger")
+            simulator.control.do("garbage", ms=200)
+            wait_until(lambda: link.state.implausible > 5, "noise")
+            wait_until(lambda: link.state.trigger_sequence == 1 and not link.waiting, "quiet")
+            assert len(triggers) == 1
+            assert "plc_implausible" in listener.alarms
+
+
+def test_nothing_from_before_the_start_is_answered(tmp_path):
+    with SimulatorProcess(tmp_path / "log", first_sequence=41, period_ms=60_000) as simulator:
+        with linked(simulator) as (link, listener):
+            wait_until(lambda: link.state.trigger_sequence == 41, "the current sequence")
+            before = ToPlc.decode(simulator.control.do("state")["line"]).heartbeat
+            wait_until(
+                lambda: ToPlc.decode(simulator.control.do("state")["line"]).heartbeat != before, "a heartbeat"
+            )
+            assert link.triggers.empty()
+            assert not listener.answers
+
+
+def test_a_lost_connection_is_made_again_and_its_open_trigger_stays_without_an_answer(tmp_path):
+    with SimulatorProcess(tmp_path / "log", period_ms=60, gate=10, parts=8) as simulator:
+        held = []
+
+        def hold_the_second(trigger):
+            if trigger.sequence == 2:
+                held.append(trigger)
+                simulator.control.do("drop")
+                return None
+            return ok(trigger)
+
+        with linked(simulator, deadline_s=2.0) as (link, listener), answering(link, hold_the_second):
+            wait_until(lambda: link.state.connections == 2, "the second connection")
+            assert not link.submit(held[0], ok(held[0])), "a result never crosses to another connection"
+            simulator.wait()
+        lost = [answer for answer in listener.answers if answer.trigger.sequence == 2]
+        assert [answer.given for answer in lost] == [ResultCode.NONE]
+        assert "connection" in lost[0].reason
+        gates = {part["sequence"]: part["gate"] for part in simulator.parts()}
+        assert gates[2] == "rejected"
+        assert gates[8] == "passed"
+        assert "plc_connection" in listener.alarms
+        assert "plc_connection" in listener.cleared
+
+
+def test_the_belt_stops_when_the_runtime_is_not_healthy(tmp_path):
+    with SimulatorProcess(tmp_path / "log", period_ms=50) as simulator:
+        with linked(simulator) as (link, listener), answering(link, ok):
+            wait_until(lambda: simulator.control.do("state")["is_moving"], "the belt")
+            listener.healthy = False
+            wait_until(lambda: not simulator.control.do("state")["is_moving"], "the belt's stop")
+            assert link.state.is_connected
+    assert {"belt_stopped"} == {event["event"] for event in simulator.events("belt_stopped")}
+
+
+def test_a_missing_plc_heartbeat_is_a_fault_and_judging_goes_on(tmp_path):
+    with SimulatorProcess(tmp_path / "log", period_ms=50) as simulator:
+        with linked(simulator, plc_heartbeat_s=0.3) as (link, listener), answering(link, ok) as triggers:
+            wait_until(lambda: triggers, "a trigger")
+            simulator.control.do("stop_heartbeat", ms=1500)
+            wait_until(lambda: link.state.is_heartbeat_missing, "the fault")
+            seen = len(triggers)
+            fault = wait_until(
+                lambda: ToPlc.decode(simulator.control.do("state")["line"]).status & Status.FAULT,
+                "the fault bit",
+            )
+            assert fault
+            wait_until(lambda: len(triggers) > seen, "another trigger during the fault")
+            wait_until(lambda: "plc_heartbeat" in listener.cleared, "the end of the fault")
+
+
+def test_a_stalled_plc_is_given_up_and_connected_to_again(tmp_path):
+    with SimulatorProcess(tmp_path / "log", period_ms=50, gate=10) as simulator:
+        with linked(simulator, timeout_s=0.2) as (link, listener), answering(link, ok):
+            wait_until(lambda: listener.answers, "an answer")
+            simulator.control.do("stall", ms=600)
+            wait_until(lambda: link.state.connections >= 2 and link.state.is_connected, "the new connection")
+            seen = len(listener.answers)
+            wait_until(
+                lambda: any(answer.given is ResultCode.OK for answer in listener.answers[seen:]),
+                "an OK again",
+            )
+
+
+def test_a_result_that_is_not_acknowledged_is_alarmed_and_the_next_is_given(tmp_path):
+    with SimulatorProcess(tmp_path / "log", period_ms=100, gate=3) as simulator:
+        with linked(simulator, acknowledge_s=0.0001, poll_s=0.001) as (link, listener), answering(link, ok):
+            wait_until(lambda: len(listener.answers) > 5, "answers")
+            assert link.state.unacknowledged > 0
+    assert "not_acknowledged" in listener.alarms
+    assert all(answer.given is ResultCode.OK for answer in listener.answers if answer.given)
+
+
+def test_reset_and_clear_counters_act_on_the_rising_edge(tmp_path):
+    with SimulatorProcess(tmp_path / "log", period_ms=30, parts=5) as simulator:
+        with linked(simulator) as (link, listener), answering(link, ok):
+            wait_until(lambda: link.state.ok_count >= 1, "a counted part")
+            simulator.control.do(
+                "command", bits=int(Command.RUN | Command.RESET_FAULT | Command.CLEAR_COUNTERS)
+            )
+            wait_until(lambda: listener.resets, "the reset")
+            wait_until(lambda: link.state.ok_count < 5, "the counters")
+            assert listener.resets == 1
+            simulator.wait()
+
+
+def test_a_line_that_stops_says_so_and_leaves_no_old_result(tmp_path):
+    with SimulatorProcess(tmp_path / "log", period_ms=50) as simulator:
+        with linked(simulator) as (link, listener), answering(link, ok):
+            wait_until(lambda: listener.answers, "an answer")
+        block = ToPlc.decode(simulator.control.do("state")["line"])
+        assert block.result is ResultCode.NONE
+        assert block.status == Status(0)
+
+
+def test_nobody_there_is_one_alarm_and_stopping_is_quick():
+    listener = RecordingListener()
+    link = PlcLink(PlcConfig(port=1, timeout_s=0.1), listener, deadline_s=0.1)
+    link.start()
+    wait_until(lambda: listener.alarms, "the alarm")
+    wait_until(lambda: link._session._client is None, "the closed session")
+    link.stop(2.0)
+    assert listener.alarms == ["plc_connection"]
+    assert not link.state.is_connected
