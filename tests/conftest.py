@@ -1,15 +1,8 @@
-"""What every test has: a var/ folder of its own, an embedded Redis, no network beyond this machine."""
+"""What every test has: an embedded Redis, no network beyond this machine."""
 
 import os
 import subprocess
-import tempfile
 from pathlib import Path
-
-# Settings are read on import, so the run's own var/ is chosen before Django is set up.
-_VAR = tempfile.TemporaryDirectory(prefix="inspection-tests-")
-os.environ["INSPECTION_VAR_DIR"] = _VAR.name
-os.environ.setdefault("SECRET_KEY", "tests")
-os.environ.pop("PORT", None)
 
 import pytest
 import redis as redis_client
@@ -41,7 +34,7 @@ def redis_server():
             "--save",
             "",
             "--dir",
-            _VAR.name,
+            str(settings.VAR_DIR),
         ],
         stdout=subprocess.PIPE,
         text=True,
