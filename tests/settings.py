@@ -14,4 +14,4 @@ os.environ["INSPECTION_VAR_DIR"] = os.environ["INSPECTION_TESTS_VAR_DIR"]
 os.environ.setdefault("SECRET_KEY", "tests")
 os.environ.pop("PORT", None)
 
-from inspection.config.settings import *  # noqa: E402, F403
+from inspection.config.settings import *  # noqa: F403
