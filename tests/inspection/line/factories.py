@@ -83,7 +83,7 @@ def line_config(folder, **fields):
 
 
 @contextmanager
-def running(config, load_judge=lambda wanted: ShadeJudge(), *, sources=None, is_ready=True):
+def running(config, load_judge=lambda _: ShadeJudge(), *, sources=None, is_ready=True):
     """A runtime at work, with its events in `runtime.seen`."""
     runtime = LineRuntime(config, load_judge, sources=sources)
     runtime.seen = []

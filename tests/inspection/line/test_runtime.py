@@ -101,7 +101,7 @@ def test_a_view_that_does_not_come_in_the_group_window_is_a_camera_timeout(tmp_p
 def test_a_push_that_the_line_has_no_room_for_is_refused_and_no_accepted_frame_is_lost(tmp_path):
     judge = HeldJudge()
     station = StationConfig(name="top", source=PushSource(depth=2))
-    with running(line_config(tmp_path, stations=[station], depth=1), lambda wanted: judge) as runtime:
+    with running(line_config(tmp_path, stations=[station], depth=1), lambda _: judge) as runtime:
         judge.is_holding = True
         accepted = 0
         runtime.push("top", frame())
@@ -135,7 +135,7 @@ def test_files_in_a_watched_folder_become_parts(tmp_path):
 def test_a_source_that_cannot_start_stops_the_start_and_leaves_nothing_running(tmp_path):
     source = ReplaySource(folder=str(tmp_path / "empty"), rate_hz=5)
     config = line_config(tmp_path / "line", stations=[StationConfig(name="top", source=source)])
-    runtime = LineRuntime(config, lambda wanted: ShadeJudge())
+    runtime = LineRuntime(config, lambda _: ShadeJudge())
     with pytest.raises(ConfigError, match="nothing to replay"):
         runtime.start()
     assert runtime.state == "stopped"
@@ -173,7 +173,7 @@ def test_a_model_that_fails_on_a_part_is_an_error_and_the_next_part_is_judged(tm
                 raise MemoryError("no room")
             return scores
 
-    with running(line_config(tmp_path), lambda wanted: FailsOnce()) as runtime:
+    with running(line_config(tmp_path), lambda _: FailsOnce()) as runtime:
         runtime.push("top", frame())
         runtime.push("top", frame())
         bad, good = wait_for_parts(runtime, 2)
@@ -186,9 +186,7 @@ def test_a_map_that_is_not_a_number_spoils_no_record(tmp_path):
         def judge(self, frames):
             return {name: ViewScore(score=0.1, map=np.full((4, 4), np.nan, np.float32)) for name in frames}
 
-    with running(
-        line_config(tmp_path, deployment=deployment(map_max=None)), lambda wanted: BlindMap()
-    ) as runtime:
+    with running(line_config(tmp_path, deployment=deployment(map_max=None)), lambda _: BlindMap()) as runtime:
         runtime.push("top", frame())
         wait_until(lambda: seen(runtime, EvidenceStored), "the evidence")
         view = records(runtime)[0]["views"][0]
@@ -205,7 +203,7 @@ def test_our_own_failure_on_a_part_is_an_error_record_and_never_silence(tmp_path
 
 def test_a_result_after_the_deadline_is_an_error_and_the_late_verdict_is_kept(tmp_path):
     judge = HeldJudge()
-    with running(line_config(tmp_path, deadline_s=0.02), lambda wanted: judge) as runtime:
+    with running(line_config(tmp_path, deadline_s=0.02), lambda _: judge) as runtime:
         judge.is_holding = True
         runtime.push("top", frame(220))
         assert judge.entered.wait(5)
@@ -283,7 +281,7 @@ def refuse(wanted):
 
 @pytest.mark.parametrize(
     ("second", "reason"),
-    [(refuse, "parity"), (lambda wanted: NoNumber(), "blank")],
+    [(refuse, "parity"), (lambda _: NoNumber(), "blank")],
     ids=["parity", "warm-up"],
 )
 def test_a_deployment_that_cannot_be_used_fails_and_the_old_one_stays(tmp_path, second, reason):
@@ -340,7 +338,7 @@ def test_a_bench_inspection_judges_the_views_it_brings(tmp_path):
 
 def test_a_bench_inspection_of_a_busy_line_gives_up_in_time(tmp_path):
     judge = HeldJudge()
-    with running(line_config(tmp_path), lambda wanted: judge) as runtime:
+    with running(line_config(tmp_path), lambda _: judge) as runtime:
         judge.is_holding = True
         runtime.push("top", frame())
         assert judge.entered.wait(5)
@@ -353,13 +351,13 @@ def test_a_bench_inspection_of_a_busy_line_gives_up_in_time(tmp_path):
 
 def test_a_bench_inspection_of_a_stopped_line_is_refused(tmp_path):
     with pytest.raises(InspectionTimeoutError, match="does not run"):
-        LineRuntime(line_config(tmp_path), lambda wanted: ShadeJudge()).inspect({"top": frame()})
+        LineRuntime(line_config(tmp_path), lambda _: ShadeJudge()).inspect({"top": frame()})
 
 
 def test_a_listener_that_fails_disturbs_nobody(tmp_path):
-    runtime = LineRuntime(line_config(tmp_path), lambda wanted: ShadeJudge())
+    runtime = LineRuntime(line_config(tmp_path), lambda _: ShadeJudge())
     got = []
-    runtime.subscribe(lambda event: 1 / 0)
+    runtime.subscribe(lambda _: 1 / 0)
     runtime.subscribe(got.append)
     runtime.start()
     wait_until(lambda: runtime.deployment, "the model")
@@ -371,7 +369,7 @@ def test_a_listener_that_fails_disturbs_nobody(tmp_path):
 def test_a_listener_that_hangs_does_not_slow_the_line(tmp_path):
     let_go = threading.Event()
     with running(line_config(tmp_path)) as runtime:
-        runtime.subscribe(lambda event: let_go.wait(10))
+        runtime.subscribe(lambda _: let_go.wait(10))
         for _ in range(20):
             wait_until(lambda: runtime.push("top", frame()), "room")
         wait_until(lambda: runtime.snapshot()["verdicts"] == {"OK": 20}, "20 parts")
@@ -391,7 +389,7 @@ def test_every_record_reaches_the_database_once(tmp_path):
 
 
 def test_a_runtime_that_was_never_started_stops_without_a_word(tmp_path):
-    LineRuntime(line_config(tmp_path), lambda wanted: ShadeJudge()).stop()
+    LineRuntime(line_config(tmp_path), lambda _: ShadeJudge()).stop()
     assert not Path(tmp_path / "journal").exists()
 
 

@@ -30,7 +30,7 @@ def names(replay, count):
     return [replay.grab(0, 1.0).name for _ in range(count)]
 
 
-def started(source, sink=lambda frame: True):
+def started(source, sink=lambda _: True):
     source.start(sink)
     return source
 
@@ -80,7 +80,7 @@ def test_one_bad_file_is_a_bad_frame_and_the_replay_goes_on(tmp_path, damage):
 
 def test_a_replay_without_a_file_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="nothing to replay"):
-        Replay(ReplaySource(folder=str(tmp_path))).start(lambda frame: True)
+        Replay(ReplaySource(folder=str(tmp_path))).start(lambda _: True)
 
 
 def test_a_replay_at_a_rate_hands_its_frames_over_by_itself(tmp_path):
@@ -95,7 +95,7 @@ def test_a_replay_at_a_rate_hands_its_frames_over_by_itself(tmp_path):
 def test_a_push_before_the_start_or_after_the_stop_is_refused():
     source = Push(PushSource())
     assert not source.push(frame())
-    source.start(lambda frame: True)
+    source.start(lambda _: True)
     assert source.push(frame())
     source.stop()
     assert not source.push(frame())
@@ -217,4 +217,4 @@ def test_a_watched_folder_hands_files_over_and_keeps_what_the_line_has_no_room_f
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ConfigError, match="file"):
-        Folder(FolderSource(folder=str(tmp_path / "file")), takes_old_files=True).start(lambda frame: True)
+        Folder(FolderSource(folder=str(tmp_path / "file")), takes_old_files=True).start(lambda _: True)

@@ -34,8 +34,10 @@ class SimulatorProcess:
         ]
         self.log = log
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "inspection.plc.simulator", "--port", str(port), "--control-port", "0"]
-            + ["--log", str(log), *flags],
+            [
+                *(sys.executable, "-m", "inspection.plc.simulator", "--log", str(log)),
+                *("--port", str(port), "--control-port", "0", *flags),
+            ],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,

@@ -1,5 +1,7 @@
 """The link against the real simulator, in its own process, over real TCP."""
 
+# ruff: noqa: SIM117 - the simulator outlives its line, which nesting shows
+
 import queue
 import threading
 from contextlib import contextmanager
