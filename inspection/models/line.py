@@ -68,8 +68,11 @@ class Station(models.Model):
         default=0, validators=[MaxValueValidator(15)], help_text="Its bit in the NG stations register."
     )
     source = models.CharField(max_length=16, choices=SourceKind, default=SourceKind.PUSH)
-    # replay: {"dataset": slug, "parts_per_second": float, "seed": int}; folder: {"path": str}
-    source_settings = models.JSONField(default=dict, blank=True)
+    source_settings = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text='replay: {"dataset": slug, "parts_per_second": 1.0, "seed": 1}; folder: {"path": text}',
+    )
 
     class Meta:
         ordering = ["position"]

@@ -4,7 +4,7 @@ from .line import Line
 
 
 class Tally(models.Model):
-    """How many parts a line judged in one minute, by verdict; so yields cost rows of minutes, not of parts."""
+    """A line's parts of one minute by verdict, so that a yield costs rows of minutes, not of parts."""
 
     line = models.ForeignKey(Line, models.CASCADE, related_name="tallies")
     minute = models.DateTimeField()

@@ -1,0 +1,123 @@
+"""Images on their way to a line: one bounded list a line, taken off by the line's process.
+
+An entry is MessagePack: {"kind": "frame" | "inspect", "sent_at": epoch seconds, "frames": {station:
+{"name": str, "content": bytes}}, "trigger_sequence": int | None, "serial": str, "reply": key | None}.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgpack
+
+from .connection import connection
+
+DEPTH = 32
+REPLY_EXPIRES_S = 60
+_BLOCK_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One delivery of images."""
+
+    kind: Literal["frame", "inspect"]
+    frames: dict[str, dict[str, Any]]
+    sent_at: float
+    trigger_sequence: int | None = None
+    serial: str = ""
+    reply: str | None = None
+
+
+def _key(slug: str) -> str:
+    return f"line:{slug}:inbox"
+
+
+def put(
+    slug: str,
+    *,
+    kind: Literal["frame", "inspect"],
+    frames: Mapping[str, tuple[str, bytes]],
+    trigger_sequence: int | None = None,
+    serial: str = "",
+) -> str | None:
+    """Puts images on the line's list.
+
+    Args:
+        slug: the line.
+        kind: "frame" feeds the line's push stations, "inspect" asks for a verdict.
+        frames: name and bytes by station.
+        trigger_sequence: the PLC's trigger that the frames belong to, where known.
+        serial: the part's, for an inspection.
+
+    Returns:
+        The key that the answer will come under ("" for a frame); None where the list is full.
+
+    Raises:
+        redis.RedisError: Redis is away.
+    """
+    reply = f"line:{slug}:reply:{uuid.uuid4().hex}" if kind == "inspect" else ""
+    client = connection()
+    if client.llen(_key(slug)) >= DEPTH:
+        return None
+    entry = {
+        "kind": kind,
+        "frames": {
+            station: {"name": name, "content": content} for station, (name, content) in frames.items()
+        },
+        "sent_at": time.time(),
+        "trigger_sequence": trigger_sequence,
+        "serial": serial,
+        "reply": reply or None,
+    }
+    client.lpush(_key(slug), msgpack.packb(entry))
+    return reply
+
+
+def take(slug: str) -> Entry | None:
+    """The oldest entry, waited for up to a second; None where there is none.
+
+    Raises:
+        redis.RedisError: Redis is away.
+    """
+    found = connection().brpop([_key(slug)], timeout=_BLOCK_S)
+    return Entry(**msgpack.unpackb(found[1])) if found else None
+
+
+def forget(slug: str) -> None:
+    """Throws away what was sent to a process that is gone: its parts have long passed.
+
+    Raises:
+        redis.RedisError: Redis is away.
+    """
+    connection().delete(_key(slug))
+
+
+def answer(reply: str, answer_values: dict[str, Any]) -> None:
+    """Answers an inspection.
+
+    Raises:
+        redis.RedisError: Redis is away.
+    """
+    with connection().pipeline() as pipeline:
+        pipeline.lpush(reply, json.dumps(answer_values))
+        pipeline.expire(reply, REPLY_EXPIRES_S)
+        pipeline.execute()
+
+
+def wait_for_answer(reply: str, *, timeout_s: float) -> dict[str, Any] | None:
+    """The answer to an inspection, or None where none came in time.
+
+    Raises:
+        redis.RedisError: Redis is away.
+    """
+    ends = time.monotonic() + timeout_s
+    while (left := ends - time.monotonic()) > 0:
+        found = connection().brpop([reply], timeout=min(left, _BLOCK_S))
+        if found:
+            values: dict[str, Any] = json.loads(found[1])
+            return values
+    return None

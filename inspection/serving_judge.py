@@ -1,0 +1,97 @@
+"""A model of `ml.serving` as the line's judge."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inspection.line.config import DeploymentConfig
+from inspection.line.frames import Frame
+from inspection.line.judge import ViewScore
+from ml.preprocessing import ANY_VIEW
+from ml.serving.artefact import read_card, read_parity
+
+
+class ServingJudge:
+    """Judges a part's views in one batch.
+
+    Args:
+        predictor: loaded and found to agree with the framework that trained it.
+        classes: the card's classes, OK first.
+    """
+
+    def __init__(self, predictor: Any, classes: tuple[str, ...]) -> None:
+        self._predictor = predictor
+        self._classes = classes
+
+    def judge(self, frames: Mapping[str, Frame]) -> Mapping[str, ViewScore]:
+        """The score, map and class of each view.
+
+        Raises:
+            ImageUnusable: an image that the model's preprocessing can't take.
+        """
+        images = [_pixels(frame) for frame in frames.values()]
+        said = self._predictor.predict(images, list(frames))
+        return {
+            name: ViewScore(
+                score=float(said.scores[index]),
+                map=np.ascontiguousarray(said.maps[index], np.float32) if said.maps is not None else None,
+                defect_class=self._defect_class(said.probabilities, index),
+                box=self._box(name),
+            )
+            for index, name in enumerate(frames)
+        }
+
+    def close(self) -> None:
+        """Frees the model."""
+        del self._predictor
+
+    def _defect_class(self, probabilities: np.ndarray | None, index: int) -> str | None:
+        """The likeliest defect class; OK is not one."""
+        if probabilities is None or len(self._classes) < 2:
+            return None
+        return self._classes[1 + int(np.argmax(probabilities[index][1:]))]
+
+    def _box(self, station: str) -> tuple[int, int, int, int] | None:
+        rois = self._predictor.preprocessing.rois
+        roi = rois.get(station, rois.get(ANY_VIEW))
+        return (roi.top, roi.left, roi.bottom - roi.top, roi.right - roi.left) if roi else None
+
+
+class JudgeLoader:
+    """Loads models for a line; `engines` says what serves each deployment that was loaded."""
+
+    def __init__(self) -> None:
+        self.engines: dict[int, str] = {}
+
+    def __call__(self, deployment: DeploymentConfig) -> ServingJudge:
+        """Raises:
+        ArtefactError: the artefact is not what was exported.
+        ParityError: no engine here gives the scores that the training framework gave.
+        """
+        # A process that never loads a model never imports an engine.
+        from ml.serving.predictor import load_predictor
+
+        folder = Path(deployment.artefact)
+        predictor = load_predictor(folder)
+        self.engines[deployment.id] = predictor.engine
+        return ServingJudge(predictor, read_card(folder).classes)
+
+
+def map_scale(folder: Path) -> float | None:
+    """What a map's full colour stands for: the highest value among the model's held images, which range from
+    the plainest OK to the plainest NG. None where they have no maps.
+
+    Raises:
+        ArtefactError: the artefact is not what was exported.
+    """
+    maps = read_parity(folder, read_card(folder)).expected.maps
+    highest = float(np.max(maps)) if maps.size else 0.0
+    return highest if np.isfinite(highest) and highest > 0 else None
+
+
+def _pixels(frame: Frame) -> np.ndarray:
+    if frame.image is None:
+        raise ValueError(f"{frame.name} has no pixels")
+    return frame.image
