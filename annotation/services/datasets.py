@@ -22,6 +22,13 @@ class DatasetRefused(DomainError):
     code = "dataset_refused"
 
 
+class ClassUnknown(DomainError):
+    """A label names a class that the dataset does not have."""
+
+    code = "class_unknown"
+    status = 400
+
+
 @transaction.atomic
 def create_dataset(
     *, name: str, description: str = "", is_synthetic: bool = False, created_by: User | None = None
@@ -112,6 +119,21 @@ def class_named(*, dataset: Dataset, name: str, actor: User | None) -> LabelClas
 def ng_class(*, dataset: Dataset, actor: User | None) -> LabelClass:
     """The class of defects whose kind is not said; made when there is none."""
     return class_named(dataset=dataset, name=NG_CLASS_NAME, actor=actor)
+
+
+def existing_class(*, dataset: Dataset, name: str, actor: User | None) -> LabelClass:
+    """The class that a person or client names; only NG is made when there is none, since anybody may mean it.
+
+    Raises:
+        ClassUnknown: the dataset has no such class.
+    """
+    if name.strip().casefold() == NG_CLASS_NAME.casefold():
+        return ng_class(dataset=dataset, actor=actor)
+    found = dataset.classes.filter(name__iexact=name.strip()).first()
+    if found is None:
+        known = ", ".join(dataset.classes.values_list("name", flat=True))
+        raise ClassUnknown(f"“{dataset}” has no class “{name.strip()}”; it has {known}. Add it first.")
+    return found
 
 
 @transaction.atomic
