@@ -167,7 +167,8 @@ def _facts(image: Image.Image, size_bytes: int, max_pixels: int) -> ImageFacts:
 
 def _orientation(image: Image.Image) -> int:
     try:
-        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+        # Not PNG's own getexif: it decodes the pixels to look for EXIF behind them.
+        return int(Image.Image.getexif(image).get(_ORIENTATION_TAG, 1))
     except _DAMAGE:
         return 1  # a damaged EXIF block says nothing about the pixels
 

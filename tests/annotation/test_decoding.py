@@ -59,6 +59,12 @@ def test_the_header_alone_tells_what_decoding_will_give(tmp_path: Path) -> None:
     assert decode_image(path).shape == (30, 40, 3)
 
 
+@pytest.mark.parametrize("fmt", ["JPEG", "PNG", "BMP", "TIFF", "WEBP"])
+def test_the_header_is_read_without_decoding_whatever_the_format(fmt: str) -> None:
+    facts = inspect_image(encoded(Image.fromarray(GREY), fmt))
+    assert (facts.height, facts.width) == (30, 40)
+
+
 def test_a_huge_png_is_refused_before_a_pixel_is_decoded() -> None:
     with pytest.raises(ImageRefused, match="million"):
         inspect_image(png_header(30_000, 30_000))
