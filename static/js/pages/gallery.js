@@ -85,6 +85,21 @@ function mount() {
     state = next;
     grid.classList.add("is-used");
     render({ isScrolling: true });
+    askForMore();
+  }
+
+  /** The cursor comes near the end of what is loaded: scrolling alone would not tell, in the large view say. */
+  function askForMore() {
+    const more = grid.querySelector(".cell-more");
+    if (!more || more.dataset.asked || state.cursor < state.ids.length - 2 * columns()) return;
+    more.dataset.asked = "yes";
+    window.htmx.trigger(more, "revealed");
+  }
+
+  /** Looking at one image, so that a key labels this one and no selection behind it. */
+  function openLarge() {
+    go(selection.noneSelected(state));
+    showLarge();
   }
 
   function showLarge() {
@@ -102,7 +117,7 @@ function mount() {
   function press(event) {
     const step = selection.stepOf(event.key, columns());
     if (step) go(selection.moved(state, step, event.shiftKey && mayChange));
-    else if (event.key === " ") large.isOpen ? large.close() : showLarge();
+    else if (event.key === " ") large.isOpen ? large.close() : openLarge();
     else if (event.key === "Enter") location.assign(cellOf(state.ids[state.cursor]).dataset.page);
     else if (event.key === "Escape" && !large.isOpen) go(selection.noneSelected(state));
     else return mayChange && pressLabel(event.key.toLowerCase());
@@ -150,11 +165,16 @@ function mount() {
     const isCheck = event.target.matches(".cell-check");
     if (!isCheck) event.preventDefault();
     const isToggling = isCheck || event.ctrlKey || event.metaKey;
-    go(selection.clicked(state, Number(cell.dataset.id), { isExtending: event.shiftKey && mayChange, isToggling: isToggling && mayChange }));
+    go(
+      selection.clicked(state, Number(cell.dataset.id), {
+        isExtending: event.shiftKey && mayChange,
+        isToggling: isToggling && mayChange,
+      }),
+    );
   });
 
   grid.addEventListener("dblclick", (event) => {
-    if (event.target.closest(".cell-picture")) showLarge();
+    if (event.target.closest(".cell-picture")) openLarge();
   });
 
   root.querySelectorAll(".label-bar button").forEach((button) =>

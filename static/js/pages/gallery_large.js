@@ -17,7 +17,10 @@ export function largeView(dialog) {
       dialog.querySelector(".large-place").textContent = place;
       dialog.querySelector(".large-details").href = cell.dataset.page;
       dialog.querySelector(".large-class").replaceChildren(cell.querySelector(".class-badge").cloneNode(true));
-      if (!dialog.open) dialog.showModal();
+      if (!dialog.open) {
+        dialog.showModal();
+        dialog.focus(); // not its first button: Space must close it, not press that
+      }
       if (next) new Image().src = next.dataset.file;
     },
     close() {

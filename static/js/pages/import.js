@@ -33,8 +33,22 @@ function mount(form) {
     } catch (error) {
       busy(false);
       progress.hidden = true;
-      toast(error.message, "error");
+      if (!showErrors(error.body ?? {})) toast(error.message, "error");
     }
+  }
+
+  /** Puts what the server said beside the fields it said it of. @returns {boolean} whether there was any */
+  function showErrors(errors) {
+    form.querySelectorAll(".invalid-feedback").forEach((element) => element.remove());
+    const shown = Object.entries(errors).filter(([name]) => form.elements[name]);
+    for (const [name, reasons] of shown) {
+      const said = document.createElement("div");
+      said.className = "invalid-feedback d-block";
+      said.setAttribute("role", "alert");
+      said.textContent = reasons.join(" ");
+      form.elements[name].after(said);
+    }
+    return shown.length > 0;
   }
 
   async function bringImages(files) {
