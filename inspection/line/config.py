@@ -221,7 +221,11 @@ class DeploymentConfig(JsonConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class JournalConfig:
-    """How verdicts are kept. `fsync_ms` 0 means each record is on the disk before the PLC is answered."""
+    """How verdicts are kept.
+
+    `fsync_ms` 0: each record is on the disk before the PLC is answered, and a slow disk makes parts late. Above:
+    the disk has them within so many ms, and a power cut may cost the records (not the safety) of that time.
+    """
 
     __pydantic_config__ = STRICT
 

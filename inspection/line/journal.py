@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 GENESIS = "0" * 64
 LAZY_SYNC_S = 0.05
+"""How long an answer waits for the disk at most, where every part record is synced at once."""
 
 
 class JournalError(OSError):
@@ -84,6 +84,9 @@ def _is_whole(line: bytes) -> bool:
 class Journal:
     """Appends records; one writer at a time, readers as many as like.
 
+    A disk can take seconds over one sync when others use it too. Where the policy gives it time, a thread of
+    the journal's own syncs, and appending never waits for it.
+
     Args:
         folder: made where it is missing.
         config: fsync policy and rotation.
@@ -98,8 +101,10 @@ class Journal:
         self._size = 0
         self._number = 0
         self._last_hash = GENESIS
-        self._synced_s = 0.0
         self._durable = Position(0, 0)
+        self._sync_error: OSError | None = None
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
         self._written = threading.Condition()
         self.last_sequence = 0
         self.repaired_bytes = 0
@@ -125,24 +130,35 @@ class Journal:
             self._open_file(numbers[-1] if numbers else 1)
         except OSError as error:
             raise JournalError(f"{self.folder}: {error}") from error
+        self._closing.clear()
+        self._thread = threading.Thread(target=self._run_sync, name="journal-sync", daemon=True)
+        self._thread.start()
         self.append({"kind": "start", "line": line, "at": utc_now().isoformat()})
 
     def close(self) -> None:
-        """Flushes and closes."""
-        with self._lock:
-            if self._fd is not None:
-                try:
-                    self._sync()
-                finally:
-                    os.close(self._fd)
-                    self._fd = None
+        """Syncs and closes.
+
+        Raises:
+            JournalError: the disk failed; what was not durable may be lost.
+        """
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._fd is None:
+            return
+        try:
+            self.sync()
+        finally:
+            os.close(self._fd)
+            self._fd = None
 
     def append(self, record: Record, *, is_urgent: bool = True) -> Record:
         """Stores one record, with its number and hashes.
 
         Args:
             record: JSON-ready; not changed.
-            is_urgent: False leaves the fsync to the next record or to `sync_if_due`.
+            is_urgent: False leaves the sync to the journal's thread, whatever the policy.
 
         Returns:
             The record as stored.
@@ -151,13 +167,16 @@ class Journal:
             JournalError: it could not be stored; nothing of it was left behind.
             ValueError: it holds what JSON cannot say.
         """
+        is_synced = is_urgent and self._config.fsync_ms == 0
         with self._lock:
             stored = record | {"number": self._number + 1, "previous_hash": self._last_hash}
             stored["hash"] = record_hash(stored)
             line = canonical(stored) + b"\n"
             try:
+                self._raise_sync_error()
                 self._write(line)
-                is_synced = self._sync_after_append(is_urgent)
+                if is_synced and self._fd is not None:
+                    os.fdatasync(self._fd)
             except OSError as error:
                 self._undo(error)
             self._size += len(line)
@@ -170,22 +189,40 @@ class Journal:
             self._notify()
         return stored
 
-    def sync_if_due(self) -> None:
-        """Syncs what waits for it, when the policy's time is over.
+    def sync(self) -> None:
+        """Makes what was appended durable; appending goes on meanwhile.
 
         Raises:
             JournalError: the disk failed.
         """
         with self._lock:
-            is_due = time.monotonic() - self._synced_s >= max(self._config.fsync_ms / 1000, LAZY_SYNC_S)
-            if self._fd is None or self._durable == Position(self._file, self._size) or not is_due:
+            end = Position(self._file, self._size)
+            if self._fd is None or self._durable >= end:
                 return
-            try:
-                self._sync()
-            except OSError as error:
-                raise JournalError(f"{self.folder}: {error}") from error
-            self._durable = Position(self._file, self._size)
+            fd = os.dup(self._fd)
+        try:
+            os.fdatasync(fd)
+        except OSError as error:
+            raise JournalError(f"{self.folder}: {error}") from error
+        finally:
+            os.close(fd)
+        with self._lock:
+            self._durable = max(self._durable, end)
         self._notify()
+
+    def _run_sync(self) -> None:
+        interval_s = max(self._config.fsync_ms / 1000, LAZY_SYNC_S)
+        while not self._closing.wait(interval_s):
+            try:
+                self.sync()
+            except JournalError as error:
+                self._sync_error = error
+
+    def _raise_sync_error(self) -> None:
+        """A sync that failed behind the writer's back fails the next record, so that somebody hears of it."""
+        error, self._sync_error = self._sync_error, None
+        if error is not None:
+            raise error
 
     def wait_for_more(self, after: Position, timeout_s: float) -> bool:
         """Waits until something durable lies behind `after`; False where nothing came in time."""
@@ -235,25 +272,13 @@ class Journal:
         if self._fd is None:
             self._open_file(self._file or 1)
         elif self._size and self._size + len(line) > self._config.rotate_bytes:
-            self._sync()
+            os.fdatasync(self._fd)
             os.close(self._fd)
             self._fd = None
             self._open_file(self._file + 1)
         view = memoryview(line)
         while view and self._fd is not None:
             view = view[os.write(self._fd, view) :]
-
-    def _sync(self) -> None:
-        if self._fd is not None:
-            os.fdatasync(self._fd)
-            self._synced_s = time.monotonic()
-
-    def _sync_after_append(self, is_urgent: bool) -> bool:
-        fsync_s = self._config.fsync_ms / 1000
-        is_due = is_urgent if fsync_s == 0 else time.monotonic() - self._synced_s >= fsync_s
-        if is_due:
-            self._sync()
-        return is_due
 
     def _notify(self) -> None:
         with self._written:

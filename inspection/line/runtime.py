@@ -29,7 +29,7 @@ from inspection.line.events import (
 )
 from inspection.line.evidence import EvidenceWriter
 from inspection.line.frames import Frame
-from inspection.line.journal import Journal
+from inspection.line.journal import Journal, JournalError
 from inspection.line.judge import LoadJudge, PartVerdict, judge_part, part_error
 from inspection.line.models import LiveModel, ModelLoader, close_judge
 from inspection.line.parts import ORIGIN_API, Inbox, PartJob
@@ -173,7 +173,10 @@ class LineRuntime:
                 close_judge(model.judge)
         self._live = self._next = None
         self._evidence.stop(timeout_s)
-        self.journal.close()
+        try:
+            self.journal.close()
+        except JournalError:
+            logger.exception("the journal could not be synced at the end")
         self.events.stop(timeout_s)
         self._is_started = False
 

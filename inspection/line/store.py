@@ -54,12 +54,11 @@ class RecordStore:
         return stored
 
     def retry(self) -> None:
-        """Between parts: stores what waits, at most once a second, and syncs what is due."""
+        """Between parts: stores what waits, at most once a second."""
         try:
             if self._unstored and time.monotonic() >= self._retry_s:
                 self._retry_s = time.monotonic() + 1.0
                 self._flush()
-            self._journal.sync_if_due()
         except JournalError as error:
             self._refused(error)
 

@@ -8,7 +8,7 @@ from typing import Any
 class SimulatorControl:
     """A connection to a simulator's control port.
 
-    Commands: `drop` (ms: refuse for so long), `stall` (ms), `skip`, `repeat`, `garbage` (ms),
+    Commands: `drop` (ms), `stall` (ms), `skip`, `repeat`, `garbage` (ms), `glitch` (steps),
     `stop_heartbeat` (ms), `command` (bits), `stop`, `state`, `camera` (the part that it sees, or saw under a
     `sequence`, and its truth).
     """

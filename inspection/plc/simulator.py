@@ -28,6 +28,7 @@ from inspection.plc.registers import (
     ImplausibleBlockError,
     ToPlc,
     WordOrder,
+    sequence_after,
 )
 
 WRITE_REGISTERS = (6, 16, 23)
@@ -89,6 +90,8 @@ class PlcSimulator:
         size = max(config.to_base + TO_PLC_COUNT, config.from_base + FROM_PLC_COUNT, 64)
         self._words = [0] * size
         self._stalled_until_s = 0.0
+        self._glitch_steps = 0
+        self._stalled_requests = 0
         self._refused_until_s = 0.0
         self._server: ModbusTcpServer | None = None
         self._stop = asyncio.Event()
@@ -150,8 +153,10 @@ class PlcSimulator:
         values: list[int] | list[bool] | None,
     ) -> ExcCodes | None:
         """Every request passes here: writes go to our words, reads are given them."""
+        self._stalled_requests += 1
         while (wait_s := self._stalled_until_s - time.monotonic()) > 0:
             await asyncio.sleep(wait_s)
+        self._stalled_requests -= 1
         if values is not None and function in WRITE_REGISTERS:
             self._words[address : address + len(values)] = [int(value) for value in values]
             self.output_log.append((time.monotonic(), address, int(values[0])))
@@ -161,6 +166,7 @@ class PlcSimulator:
             self._log.write({"event": "coil", "address": address, "value": bool(values[0])})
         elif function in READ_REGISTERS:
             current[:] = self._words[start : start + len(current)]
+            self._glitch(current, start)
         return None
 
     async def _cycle(self) -> None:
@@ -209,6 +215,7 @@ class PlcSimulator:
             "stall": lambda: self._stall(until_s),
             "skip": self.conveyor.skip_sequence,
             "repeat": self.conveyor.repeat_sequence,
+            "glitch": lambda: self._set_glitch(int(command.get("steps", 7))),
             "garbage": lambda: self.conveyor.write_garbage(until_s),
             "stop_heartbeat": lambda: self.conveyor.stop_heartbeat(until_s),
             "command": lambda: self.conveyor.set_command(int(command["bits"])),
@@ -225,6 +232,16 @@ class PlcSimulator:
         self._refused_until_s = until_s
         self._close_connections()
 
+    def _set_glitch(self, steps: int) -> None:
+        self._glitch_steps = steps
+
+    def _glitch(self, current: list[int], start: int) -> None:
+        """Fault: one single reading shows a trigger sequence that is so many steps off."""
+        offset = self.config.from_base + 2 - start
+        if self._glitch_steps and 0 <= offset < len(current):
+            current[offset] = sequence_after(current[offset], self._glitch_steps)
+            self._glitch_steps = 0
+
     def _stall(self, until_s: float) -> None:
         self._stalled_until_s = until_s
 
@@ -238,6 +255,8 @@ class PlcSimulator:
             **self.summary(),
             "is_moving": self.conveyor.is_moving,
             "line": self._words[base : base + TO_PLC_COUNT],
+            "stalled": self._stalled_requests,
+            "has_glitch": bool(self._glitch_steps),
             "coils": {str(address): value for address, value in self.coils.items()},
         }
 

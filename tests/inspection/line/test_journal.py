@@ -1,5 +1,7 @@
 import json
+import os
 import resource
+import threading
 from contextlib import contextmanager
 
 import pytest
@@ -15,6 +17,8 @@ from inspection.line.journal import (
     read_records,
     verify,
 )
+
+from ..plc.bench import wait_until
 
 
 @contextmanager
@@ -171,6 +175,50 @@ def test_each_record_is_durable_at_once_where_the_policy_says_so(tmp_path):
         journal.append(part(1))
         assert journal.durable > before
         assert journal.durable.offset == journal_path(tmp_path, 1).stat().st_size
+
+
+def test_what_is_not_synced_at_once_is_durable_soon_without_another_record(tmp_path):
+    with opened(tmp_path, fsync_ms=10) as journal:
+        before = journal.durable
+        journal.append(part(1))
+        assert journal.wait_for_more(before, 5)
+
+
+def test_everything_is_durable_after_closing(tmp_path):
+    with opened(tmp_path, fsync_ms=60_000) as journal:
+        journal.append(part(1))
+    assert journal.durable.offset == journal_path(tmp_path, 1).stat().st_size
+
+
+def test_appending_does_not_wait_for_a_slow_disk_where_the_policy_gives_it_time(tmp_path, monkeypatch):
+    entered, let_go, sync = threading.Event(), threading.Event(), os.fdatasync
+
+    def slow(fd):
+        entered.set()
+        assert let_go.wait(10)
+        sync(fd)
+
+    with opened(tmp_path, fsync_ms=1) as journal:
+        monkeypatch.setattr(os, "fdatasync", slow)
+        journal.append(part(1))
+        assert entered.wait(5)
+        journal.append(part(2))
+        assert journal.last_sequence == 2
+        let_go.set()
+
+
+def test_a_sync_that_fails_behind_the_writers_back_fails_the_next_record(tmp_path, monkeypatch):
+    def fail(fd):
+        raise OSError(5, "Input/output error")
+
+    with opened(tmp_path, fsync_ms=1) as journal:
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "fdatasync", fail)
+            journal.append(part(1))
+            wait_until(lambda: journal._sync_error, "the failure")
+        with pytest.raises(JournalError, match="Input/output"):
+            journal.append(part(2))
+        journal.append(part(3))
 
 
 def test_what_is_not_durable_yet_is_not_shown_to_readers(tmp_path):

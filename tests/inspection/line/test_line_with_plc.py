@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from inspection.line.config import PlcConfig, PushSource, ReplaySource, StationConfig
+from inspection.line.config import JournalConfig, PlcConfig, PushSource, ReplaySource, StationConfig
 from inspection.line.delivery import Delivery
 from inspection.line.events import DeploymentLive, PartAnswered, PartJudged
 from inspection.line.frames import Frame
@@ -41,13 +41,17 @@ FAULTS = [
     ("stall", {"ms": 60}),
     ("stall", {"ms": 400}),
     ("garbage", {"ms": 40}),
+    ("glitch", {"steps": 1}),
+    ("glitch", {"steps": 30}),
     ("stop_heartbeat", {"ms": 700}),
 ]
 
 
 def plc_line(folder, simulator, **fields):
     plc = PlcConfig(port=simulator.port, poll_s=0.005, timeout_s=0.2, plc_heartbeat_s=0.2)
-    return line_config(folder, **{"trigger": "plc", "plc": plc, "deadline_s": 0.15} | fields)
+    # A test machine's disk is shared: syncing each record would measure the neighbours.
+    values = {"trigger": "plc", "plc": plc, "deadline_s": 0.15, "journal": JournalConfig(fsync_ms=200)}
+    return line_config(folder, **values | fields)
 
 
 @contextmanager
@@ -68,9 +72,11 @@ def assert_safe(simulator, folder):
     assert all(part["truth"] == "OK" for part in passed), "an NG part passed"
     assert all(part["result"] == "OK" for part in passed), "a part passed without an OK"
     assert all(part["gate"] == "rejected" for part in parts if part["truth"] == "NG")
-    for record in journaled(folder):
-        name = record["views"][0]["frame_name"]
-        assert not name or record["serial"] in ("", name), "a part was judged by another part's image"
+    judged = {record["serial"]: record for record in journaled(folder)}
+    for part in passed:
+        record = judged[part["serial"]]
+        shown = record["views"][0]["frame_name"]
+        assert (record["verdict"], shown) == ("OK", part["serial"]), "a part passed by another part's image"
     assert verify(folder / "journal").faults == ()
     return parts, passed
 
@@ -100,7 +106,6 @@ def run_with_faults(tmp_path, parts, period_ms, every, seed):
             delivery.start()
             injected = inject_faults(simulator, parts, every, seed)
             simulator.wait()
-            wait_until(lambda: not runtime._answers and not len(runtime._inbox), "the last part")
         delivery.stop()
         logged, passed = assert_safe(simulator, tmp_path / "line")
     assert len(logged) == parts
@@ -112,9 +117,9 @@ def run_with_faults(tmp_path, parts, period_ms, every, seed):
 
 
 def test_every_ng_part_is_rejected_and_every_ok_part_passes_when_nothing_goes_wrong(tmp_path):
-    options = {"period_ms": 30, "gate": 6, "parts": 60, "ng_rate": 0.3, "seed": 5}
+    options = {"period_ms": 40, "gate": 50, "parts": 60, "ng_rate": 0.3, "seed": 5}
     with SimulatorProcess(tmp_path / "log", **options) as simulator:
-        with line_at_work(tmp_path / "line", simulator) as runtime:
+        with line_at_work(tmp_path / "line", simulator, deadline_s=1.5) as runtime:
             simulator.wait()
             wait_until(lambda: len(seen(runtime, PartAnswered)) == 60, "the answers")
         parts, _ = assert_safe(simulator, tmp_path / "line")
@@ -126,7 +131,7 @@ def test_every_ng_part_is_rejected_and_every_ok_part_passes_when_nothing_goes_wr
 
 
 def test_over_300_parts_with_every_fault_no_part_passes_without_its_own_ok(tmp_path):
-    logged, passed, injected = run_with_faults(tmp_path, parts=320, period_ms=25, every=25, seed=11)
+    logged, passed, injected = run_with_faults(tmp_path, parts=320, period_ms=25, every=22, seed=11)
     assert set(injected) == {name for name, _ in FAULTS}
     good = [part for part in logged if part["truth"] == "OK"]
     assert len(passed) > 0.5 * len(good), "most good parts pass all the same"
@@ -252,8 +257,8 @@ def test_a_full_disk_passes_nothing_until_it_has_room_again(tmp_path):
 
 
 def test_the_plc_sees_a_new_version_with_the_first_part_it_judged(tmp_path):
-    with SimulatorProcess(tmp_path / "log", period_ms=30, gate=6, parts=40) as simulator:
-        with line_at_work(tmp_path / "line", simulator) as runtime:
+    with SimulatorProcess(tmp_path / "log", period_ms=40, gate=50, parts=40) as simulator:
+        with line_at_work(tmp_path / "line", simulator, deadline_s=1.5) as runtime:
             wait_until(lambda: len(seen(runtime, PartJudged)) > 10, "parts")
             runtime.deploy(deployment(2, ng_at=0.1))
             wait_until(lambda: len(seen(runtime, DeploymentLive)) == 2, "the swap")
@@ -279,8 +284,8 @@ def test_a_replayed_image_is_told_to_the_plc_as_simulated(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.png").write_bytes(png(picture()))
     station = StationConfig(name="top", source=ReplaySource(folder=str(tmp_path / "images")))
-    with SimulatorProcess(tmp_path / "log", period_ms=40, gate=4, parts=5) as simulator:
-        with running(plc_line(tmp_path / "line", simulator, stations=[station])):
+    with SimulatorProcess(tmp_path / "log", period_ms=40, gate=40, parts=5) as simulator:
+        with running(plc_line(tmp_path / "line", simulator, stations=[station], deadline_s=1.5)):
             wait_until(
                 lambda: ToPlc.decode(simulator.control.do("state")["line"]).status & Status.SIMULATED_IMAGES,
                 "the bit",
@@ -311,8 +316,8 @@ def test_pushed_frames_are_matched_to_triggers_by_time_and_a_missing_one_is_a_ca
 
 
 def test_a_bench_inspection_during_production_never_reaches_the_plc(tmp_path):
-    with SimulatorProcess(tmp_path / "log", period_ms=40, gate=4, parts=25) as simulator:
-        with line_at_work(tmp_path / "line", simulator) as runtime:
+    with SimulatorProcess(tmp_path / "log", period_ms=50, gate=40, parts=25) as simulator:
+        with line_at_work(tmp_path / "line", simulator, deadline_s=1.5) as runtime:
             wait_until(lambda: len(seen(runtime, PartAnswered)) > 3, "parts")
             benched = [runtime.inspect({"top": frame(220)}) for _ in range(5)]
             simulator.wait()

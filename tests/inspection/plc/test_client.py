@@ -134,6 +134,48 @@ def test_noise_in_the_registers_is_alarmed_and_triggers_nothing(tmp_path):
             assert "plc_implausible" in listener.alarms
 
 
+@pytest.mark.parametrize("steps", [7, 5000, 65530], ids=["a gap", "a jump ahead", "a jump back"])
+def test_one_odd_reading_of_the_sequence_is_not_believed(tmp_path, steps):
+    with SimulatorProcess(tmp_path / "log", period_ms=10_000, gate=1) as simulator:
+        with linked(simulator) as (link, _), answering(link, ok) as triggers:
+            wait_until(lambda: link.state.acknowledged_sequence == 1, "the first part")
+            simulator.control.do("glitch", steps=steps)
+            wait_until(lambda: not simulator.control.do("state")["has_glitch"], "the glitch")
+            before = ToPlc.decode(simulator.control.do("state")["line"]).heartbeat
+            wait_until(
+                lambda: ToPlc.decode(simulator.control.do("state")["line"]).heartbeat != before, "a heartbeat"
+            )
+            assert (len(triggers), link.state.missed, link.state.jumps) == (1, 0, 0)
+            assert link.state.trigger_sequence == 1
+
+
+def test_a_sequence_that_stays_where_it_jumped_to_is_taken_up_without_a_trigger(tmp_path):
+    with SimulatorProcess(tmp_path / "log", period_ms=10_000, gate=1, first_sequence=500) as simulator:
+        with linked(simulator) as (link, listener), answering(link, ok) as triggers:
+            wait_until(lambda: triggers, "the first trigger")
+            link._watch.last = 40_000
+            wait_until(lambda: link.state.jumps == 1, "the jump")
+            assert len(triggers) == 1
+            assert link.state.missed == 0
+            assert "sequence_jump" in listener.alarms
+
+
+def test_a_result_that_waited_past_its_deadline_is_written_as_late(tmp_path):
+    with SimulatorProcess(tmp_path / "log", period_ms=50, gate=20, parts=3) as simulator:
+
+        def stall_the_second(trigger):
+            if trigger.sequence == 2:
+                simulator.control.do("stall", ms=500)
+                wait_until(lambda: simulator.control.do("state")["stalled"], "a stalled poll")
+            return ok(trigger)
+
+        with linked(simulator, deadline_s=0.1, timeout_s=2.0) as (link, listener):
+            with answering(link, stall_the_second):
+                wait_until(lambda: len(listener.answers) >= 2, "two answers")
+        assert [answer.given for answer in listener.answers[:2]] == [ResultCode.OK, ResultCode.ERROR]
+        assert listener.answers[1].error_code is ErrorCode.LATE
+
+
 def test_nothing_from_before_the_start_is_answered(tmp_path):
     with SimulatorProcess(tmp_path / "log", first_sequence=41, period_ms=60_000) as simulator:
         with linked(simulator) as (link, listener):
