@@ -15,3 +15,9 @@ os.environ.setdefault("SECRET_KEY", "tests")
 os.environ.pop("PORT", None)
 
 from inspection.config.settings import *  # noqa: F403
+
+# Nothing is collected for tests; that hashed names and their imports work has a test of its own.
+STATIC_ROOT.mkdir(exist_ok=True)  # noqa: F405
+STORAGES = STORAGES | {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}  # noqa: F405
+# Logging in is not what is tested: a hash that is quick.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

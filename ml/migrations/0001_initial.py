@@ -270,6 +270,7 @@ class Migration(migrations.Migration):
                             _connector="OR",
                         ),
                         name="review_below_ng",
+                        violation_error_message="REVIEW must begin below the NG threshold.",
                     )
                 ],
             },

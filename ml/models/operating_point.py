@@ -1,6 +1,7 @@
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from .version import ModelVersion
 
@@ -26,6 +27,7 @@ class OperatingPoint(models.Model):
             models.CheckConstraint(
                 condition=models.Q(review_from__isnull=True) | models.Q(review_from__lt=models.F("ng_at")),
                 name="review_below_ng",
+                violation_error_message=_("REVIEW must begin below the NG threshold."),
             )
         ]
 

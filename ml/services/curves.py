@@ -28,7 +28,7 @@ class Curves:
     def stored(self) -> Points:
         return {
             name: points
-            if not points or self._newest.get(name, points[-1]) == points[-1]
+            if name not in self._newest or self._newest[name][0] <= points[-1][0]
             else [*points, self._newest[name]]
             for name, points in self._kept.items()
         }
@@ -42,7 +42,7 @@ class Curves:
         kept = self._kept.setdefault(name, [])
         stride = self._stride.setdefault(name, 0.0)
         self._newest[name] = point
-        if kept and point[0] < kept[-1][0] + stride:
+        if kept and (point[0] <= kept[-1][0] or point[0] < kept[-1][0] + stride):
             return
         kept.append(point)
         self._fresh.setdefault(name, []).append(point)

@@ -23,7 +23,16 @@ from .paging import newest_first_page
 @require_GET
 def training_jobs(request: HttpRequest) -> HttpResponse:
     rows, before = newest_first_page(request, job_rows.jobs_for_list())
-    return render(request, "ml/training_jobs.html", {"jobs": rows, "before": before})
+    return render(
+        request,
+        "ml/training_jobs.html",
+        {
+            "jobs": rows,
+            "before": before,
+            "is_live": any(not job.is_finished for job in rows),
+            "may_train": request.user.is_at_least(Role.QUALITY),
+        },
+    )
 
 
 @require_GET

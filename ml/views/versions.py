@@ -44,7 +44,6 @@ def model_version(request: HttpRequest, version_id: int) -> HttpResponse:
             "worst_ok": version_rows.highest_scoring_ok(version),
             "worst_ng": version_rows.lowest_scoring_ng(version),
             "may_tune": request.user.is_at_least(Role.QUALITY),
-            "may_deploy": request.user.is_at_least(Role.ENGINEER),
         },
     )
 

@@ -6,7 +6,6 @@ const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: [
 /** @returns {object} a layout that follows the theme */
 export function themed(layout = {}) {
   const style = getComputedStyle(document.body);
-  const colour = style.getPropertyValue("--tblr-body-color").trim() || "#182433";
   const grid = document.documentElement.getAttribute("data-bs-theme") === "dark" ? "#34404f" : "#e6e7e9";
   const axis = { gridcolor: grid, zerolinecolor: grid, linecolor: grid };
   return {
@@ -15,7 +14,7 @@ export function themed(layout = {}) {
     margin: { l: 56, r: 16, t: 16, b: 44 },
     legend: { orientation: "h", y: 1.12 },
     ...layout,
-    font: { family: style.fontFamily, color: colour, size: 13 },
+    font: { family: style.fontFamily, color: style.color, size: 13 },
     xaxis: { ...axis, ...layout.xaxis },
     yaxis: { ...axis, ...layout.yaxis },
   };

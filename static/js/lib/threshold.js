@@ -87,13 +87,17 @@ export function judge(scores, ngAt, reviewFrom = null) {
 }
 
 /**
- * A number between two neighbouring scores, so that rounding on the way to a line judges neither differently.
- * Where nothing lies below, the score itself.
+ * The shortest number about midway between two neighbouring scores, so that a person can read it and rounding
+ * on the way to a line judges neither differently. Where nothing lies below, the score itself.
  */
-function between(below, above) {
+export function between(below, above) {
   if (below === undefined) return above;
   const middle = below + (above - below) / 2;
-  return middle > below ? middle : above;
+  for (let digits = 1; digits <= 17; digits += 1) {
+    const short = Number(middle.toPrecision(digits));
+    if (short > below && short <= above) return short;
+  }
+  return above;
 }
 
 /** @returns {number|undefined} the greatest score of either kind below `value` */

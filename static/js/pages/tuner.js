@@ -6,8 +6,6 @@ import { bestF1, fullRecall, histogram, judge, range, sortScores } from "../lib/
 const BINS = 60;
 const STEPS = 500; // arrow keys move by 1/500 of the range, with Shift ten times as far
 const percent = (value) => (value === null ? "–" : `${(100 * value).toFixed(1)} %`);
-/** A number that a person can read and that still tells neighbouring scores apart. */
-const readable = (value) => Number(value.toPrecision(8));
 
 /** @param {HTMLElement} place */
 export async function mountTuner(place) {
@@ -27,16 +25,20 @@ export async function mountTuner(place) {
   const training = sortScores(columns.training.ok, columns.training.ng);
   state.ngAt ??= bestF1(scores) ?? fullRecall(scores) ?? 0.5;
   const limits = range(scores, state.ngAt, state.reviewFrom);
+  const step = (limits[1] - limits[0]) / STEPS;
+  const digits = Math.max(0, Math.ceil(-Math.log10(step)) + 1);
+  const within = (value) => Math.min(Math.max(value, limits[0]), limits[1]);
+  /** What a hand can aim at; a line that is dragged lands on short numbers. */
+  const aimed = (value) => Number(within(value).toFixed(digits));
 
   function setNg(value) {
-    state.ngAt = readable(Math.min(Math.max(value, limits[0]), limits[1]));
-    if (state.reviewFrom !== null && state.reviewFrom >= state.ngAt) state.reviewFrom = readable(state.ngAt - (limits[1] - limits[0]) / STEPS);
+    state.ngAt = value;
+    if (state.reviewFrom !== null && state.reviewFrom >= value) state.reviewFrom = aimed(value - step);
     show();
   }
 
   function setReview(value) {
-    const highest = state.ngAt - (limits[1] - limits[0]) / STEPS;
-    state.reviewFrom = value === null ? null : readable(Math.min(Math.max(value, limits[0]), highest));
+    state.reviewFrom = value === null || value < state.ngAt ? value : aimed(state.ngAt - step);
     show();
   }
 
@@ -60,7 +62,7 @@ export async function mountTuner(place) {
     const vertical = part("plot")._fullLayout?.yaxis;
     handle.hidden = value === null || !axis;
     if (handle.hidden) return;
-    handle.style.left = `${axis._offset + axis._length * ((value - limits[0]) / (limits[1] - limits[0]))}px`;
+    handle.style.left = `${axis._offset + axis._length * ((within(value) - limits[0]) / (limits[1] - limits[0]))}px`;
     handle.style.height = `${vertical._offset + vertical._length}px`;
     handle.setAttribute("aria-valuemin", limits[0]);
     handle.setAttribute("aria-valuemax", limits[1]);
@@ -100,12 +102,19 @@ export async function mountTuner(place) {
       ...(state.withTraining ? bars(training, " (training)", 0.25) : []),
       ...bars(scores, "", 0.65),
     ];
+    const highest = Math.max(...traces.flatMap(({ y }) => y), 1);
     draw(part("plot"), traces, {
       barmode: "overlay",
       bargap: 0,
       dragmode: false,
       xaxis: { range: limits, fixedrange: true, title: { text: "score" } },
-      yaxis: { type: state.isLog ? "log" : "linear", fixedrange: true, title: { text: "images" } },
+      yaxis: {
+        type: state.isLog ? "log" : "linear",
+        range: state.isLog ? [Math.log10(0.5), Math.log10(highest * 1.5)] : [0, highest * 1.08],
+        dtick: state.isLog ? 1 : undefined,
+        fixedrange: true,
+        title: { text: "images" },
+      },
     });
   }
 
@@ -119,15 +128,14 @@ export async function mountTuner(place) {
       if (!handle.hasPointerCapture(event.pointerId)) return;
       const axis = part("plot")._fullLayout.xaxis;
       const x = event.clientX - part("plot").getBoundingClientRect().left - axis._offset;
-      set(limits[0] + (x / axis._length) * (limits[1] - limits[0]));
+      set(aimed(limits[0] + (x / axis._length) * (limits[1] - limits[0])));
     });
     handle.addEventListener("keydown", (event) => {
       const direction = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
-      const step = ((limits[1] - limits[0]) / STEPS) * (event.shiftKey ? 10 : 1);
       const current = handle === part("ng-handle") ? state.ngAt : state.reviewFrom;
-      if (direction) set(current + direction * step);
-      else if (event.key === "Home") set(limits[0]);
-      else if (event.key === "End") set(limits[1]);
+      if (direction) set(aimed(current + direction * step * (event.shiftKey ? 10 : 1)));
+      else if (event.key === "Home") set(aimed(limits[0]));
+      else if (event.key === "End") set(aimed(limits[1]));
       else return;
       event.preventDefault();
     });
@@ -137,8 +145,7 @@ export async function mountTuner(place) {
   makeDraggable(part("review-handle"), setReview);
   part("ng-at").addEventListener("input", ({ target }) => target.value !== "" && setNg(Number(target.value)));
   part("review-from").addEventListener("input", ({ target }) => target.value !== "" && setReview(Number(target.value)));
-  for (const role of ["ng-at", "review-from"]) part(role).addEventListener("change", show);
-  part("with-review").addEventListener("change", ({ target }) => setReview(target.checked ? (limits[0] + state.ngAt) / 2 : null));
+  part("with-review").addEventListener("change", ({ target }) => setReview(target.checked ? aimed((limits[0] + state.ngAt) / 2) : null));
   part("best-f1").addEventListener("click", () => setNg(bestF1(scores) ?? state.ngAt));
   part("full-recall").addEventListener("click", () => setNg(fullRecall(scores) ?? state.ngAt));
   part("log-counts").addEventListener("change", ({ target }) => {
