@@ -4,6 +4,8 @@ import json
 import signal
 import sys
 from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,8 @@ class Command(BaseCommand):
                 f"Job {job.pk}: {job.method} on “{job.dataset}”, "
                 f"{snapshot.ok_count} OK and {snapshot.ng_count} NG images."
             )
-            version = run_claimed_job(job, echo=say, watch=_stop_on_interrupt)
+            with _signals() as watch:
+                version = run_claimed_job(job, echo=say, watch=watch)
         except DomainError as error:
             raise CommandError(str(error)) from error
         if version is None:
@@ -94,14 +97,25 @@ def _parsed(override: str) -> tuple[str, Any]:
         return name, value
 
 
-def _stop_on_interrupt(reporter: JobReporter) -> None:
-    def stop(*_signal: object) -> None:
-        say("Stopping at the next iteration; the checkpoint is kept. Ctrl-C again ends at once.")
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        reporter.stop()
+@contextmanager
+def _signals() -> Iterator[Callable[[JobReporter], None]]:
+    """Gives what makes Ctrl-C and SIGTERM stop a job at its next iteration, checkpoint kept."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
+    def watch(reporter: JobReporter) -> None:
+        def stop(*_signal: object) -> None:
+            say("Stopping at the next iteration; the checkpoint is kept. Ctrl-C again ends at once.")
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            reporter.stop()
+
+        for number in before:
+            signal.signal(number, stop)
+
+    try:
+        yield watch
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _ending(job: TrainingJob) -> CommandError:

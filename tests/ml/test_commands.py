@@ -1,0 +1,131 @@
+"""`manage.py train` and `evaluate`: the report's shape, what goes where, how they end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from ml.choices import JobState
+from ml.models import ModelVersion, TrainingJob
+from tests.ml.factories import TINY, make_dataset
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+REPORT_KEYS = {
+    "method", "dataset", "model_version", "split", "n", "metrics", "threshold", "images", "seconds", "peak_mb",
+}  # fmt: skip
+METRICS = {
+    "auroc", "average_precision", "overkill_at_full_recall", "false_calls_at_best_f1", "accuracy",
+}  # fmt: skip
+
+
+@pytest.fixture
+def dataset():
+    return make_dataset(ok=14, ng=14)
+
+
+def overrides(parameters: dict = TINY) -> list[str]:
+    return [part for name, value in parameters.items() for part in ("--set", f"{name}={value}")]
+
+
+def train(out: Path, *options: str) -> dict:
+    call_command("train", "bolts", "--method", "weak", *overrides(), *options, "--json", str(out))
+    return json.loads(out.read_text())
+
+
+def check_shape(report: dict) -> None:
+    assert report.keys() >= REPORT_KEYS
+    assert report["split"].keys() >= {"by", "folds", "seed"}
+    assert report["n"].keys() == {"ok", "ng"}
+    assert report["metrics"].keys() >= METRICS
+    assert report["metrics"]["auroc"].keys() >= {"value", "low", "high"}
+    assert report["metrics"]["overkill_at_full_recall"].keys() >= {"count", "of", "low", "high"}
+    assert report["metrics"]["false_calls_at_best_f1"].keys() >= {"count", "of"}
+    assert report["threshold"].keys() == {"value", "reason"}
+    assert len(report["images"]) == report["n"]["ok"] + report["n"]["ng"]
+    for image in report["images"]:
+        assert image.keys() == {"file", "label", "class", "score", "fold"}
+        assert image["label"] in {"OK", "NG"}
+
+
+def test_the_report_has_the_shape_that_every_method_shares(dataset, tmp_path):
+    report = train(tmp_path / "report.json", "--seed", "4")
+    check_shape(report)
+    assert (report["method"], report["dataset"]) == ("weak", "bolts")
+    assert report["split"] == {"by": "group", "folds": 0, "seed": 4}
+    assert report["model_version"] == ModelVersion.objects.get().pk
+    assert {image["fold"] for image in report["images"]} == {0}
+
+
+def test_cross_validation_reports_every_image_with_its_fold(dataset, tmp_path):
+    report = train(tmp_path / "report.json", "--folds", "2")
+    check_shape(report)
+    assert len(report["images"]) == 28
+    assert {image["fold"] for image in report["images"]} == {0, 1}
+
+
+def test_the_report_is_all_that_standard_output_has(dataset, capsys):
+    call_command("train", "bolts", "--method", "weak", *overrides())
+    captured = capsys.readouterr()
+    check_shape(json.loads(captured.out))
+    assert "Fit on" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["nuts", "--method", "weak"], "no dataset “nuts”. There are: bolts"),
+        (["bolts"], "--method"),
+        (["bolts", "--method", "weak", "--set", "stage1_rate=7"], "stage1_rate"),
+        (["bolts", "--method", "weak", "--set", "stage1_rate"], "KEY=VALUE"),
+        (["bolts", "--method", "weak", "--set", "nonsense=1"], "nonsense"),
+        (["bolts", "--method", "weak", "--preset", "tarot"], "tarot"),
+        (["bolts", "--method", "weak", "--folds", "1"], "folds"),
+        (["--resume", "77"], "no job 77"),
+        (["bolts", "--method", "weak", "--json", "/no/such/folder/x.json"], "no such folder"),
+    ],
+)
+def test_what_is_wrong_is_told_before_anything_is_trained(dataset, arguments, text):
+    with pytest.raises(CommandError, match=text):
+        call_command("train", *arguments)
+    assert not TrainingJob.objects.exists()
+
+
+def test_a_dataset_without_ng_is_refused(media):
+    make_dataset(ok=20)
+    with pytest.raises(CommandError, match="At least 5 NG images are needed; there are 0"):
+        call_command("train", "bolts", "--method", "weak")
+
+
+def test_ctrl_c_keeps_the_checkpoint_says_how_to_resume_and_resuming_ends_well(dataset, tmp_path):
+    long = overrides(TINY | {"stage1_iterations": 2000})
+    out = tmp_path / "report.json"
+    environment = os.environ | {
+        "DATABASE_URL": f"sqlite:///{connection.settings_dict['NAME']}",
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, "manage.py", "train", "bolts", "--method", "weak", *long, "--json", str(out)]
+    process = subprocess.Popen(
+        command, env=environment, cwd=settings.BASE_DIR, stderr=subprocess.PIPE, text=True
+    )
+    with process.stderr:
+        for line in process.stderr:
+            if "%" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        said = process.stderr.read()
+    assert process.wait(60) == 130
+    job = TrainingJob.objects.get()
+    assert job.state == JobState.CANCELLED
+    assert f"train --resume {job.pk}" in said
+    assert not out.exists()
+    TrainingJob.objects.update(parameters=job.parameters | {"stage1_iterations": 6})
+    call_command("train", "--resume", str(job.pk), "--json", str(out))
+    check_shape(json.loads(out.read_text()))
