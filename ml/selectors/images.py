@@ -1,26 +1,38 @@
 """Reads of images as training needs them: labelled ones, their parts, their views."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from annotation.models import Dataset, Image, ImageSource
 from ml.methods.contract import Counts
 
 
-def labelled_images(dataset: Dataset) -> list[Image]:
+class LabelledImage(NamedTuple):
+    id: int
+    sha256: str
+    extension: str
+    name: str
+    class_name: str
+    class_number: int
+
+    @property
+    def is_ng(self) -> bool:
+        return self.class_number != 0
+
+
+def labelled_images(dataset: Dataset) -> list[LabelledImage]:
     """Images with an undisputed class in force, oldest first."""
-    return list(
-        Image.objects.filter(dataset=dataset, current_class__isnull=False, is_disputed=False)
-        .select_related("current_class")
-        .order_by("id")
-    )
+    rows = _usable(dataset).order_by("id")
+    columns = ("id", "sha256", "extension", "name", "current_class__name", "current_class__number")
+    return [LabelledImage(*row) for row in rows.values_list(*columns)]
 
 
 def counts_of_dataset(dataset: Dataset) -> Counts:
     """How many images a training on this dataset would have, by one query."""
     rows = (
-        Image.objects.filter(dataset=dataset, current_class__isnull=False, is_disputed=False)
+        _usable(dataset)
         .values("current_class__name", "current_class__number")
         .annotate(count=Count("id"))
         .order_by("current_class__number")
@@ -30,7 +42,7 @@ def counts_of_dataset(dataset: Dataset) -> Counts:
     return Counts(ok, sum(by_class.values()) - ok, by_class)
 
 
-def groups_of_images(dataset: Dataset, images: Iterable[Image]) -> dict[int, str]:
+def groups_of_images(dataset: Dataset, images: Iterable[LabelledImage]) -> dict[int, str]:
     """The group of each image: parts that share a byte-identical image are one group.
 
     An image whose files came under two items joins these items, and with them all their images. The group
@@ -42,7 +54,7 @@ def groups_of_images(dataset: Dataset, images: Iterable[Image]) -> dict[int, str
         items_of.setdefault(image_id, []).append(item)
     root = _joined(items_of.values())
     return {
-        image.pk: f"item:{root[items_of[image.pk][0]]}" if image.pk in items_of else f"image:{image.sha256}"
+        image.id: f"item:{root[items_of[image.id][0]]}" if image.id in items_of else f"image:{image.sha256}"
         for image in images
     }
 
@@ -51,6 +63,10 @@ def views_of_images(dataset: Dataset) -> dict[int, str]:
     """The view of each image that has one: that of its first file."""
     rows = ImageSource.objects.filter(dataset=dataset).exclude(view="").order_by("-id")
     return dict(rows.values_list("image_id", "view"))
+
+
+def _usable(dataset: Dataset) -> QuerySet[Image]:
+    return Image.objects.filter(dataset=dataset, current_class__isnull=False, is_disputed=False)
 
 
 def _joined(sets: Iterable[list[str]]) -> dict[str, str]:

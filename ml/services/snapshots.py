@@ -64,21 +64,22 @@ def freeze_dataset(*, dataset: Dataset, folds: int = 0, seed: int = 0) -> Snapsh
         raise DatasetUnsuitable(f"“{dataset}” has no labelled images. Label some, then train.")
     groups = image_rows.groups_of_images(dataset, labelled)
     views = image_rows.views_of_images(dataset)
-    is_ng = [not image.current_class.is_ok for image in labelled]
-    fold_of = assign_folds(is_ng, [groups[image.pk] for image in labelled], folds=folds, seed=seed)
+    fold_of = assign_folds(
+        [image.is_ng for image in labelled], [groups[image.id] for image in labelled], folds=folds, seed=seed
+    )
     frozen = [
         SnapshotImage(
-            id=image.pk,
+            id=image.id,
             sha256=image.sha256,
             extension=image.extension,
             file=image.name,
-            class_name=image.current_class.name,
-            is_ng=ng,
-            group=groups[image.pk],
-            view=views.get(image.pk, ""),
+            class_name=image.class_name,
+            is_ng=image.is_ng,
+            group=groups[image.id],
+            view=views.get(image.id, ""),
             fold=fold,
         )
-        for image, ng, fold in zip(labelled, is_ng, fold_of, strict=True)
+        for image, fold in zip(labelled, fold_of, strict=True)
     ]
     return _stored(dataset, frozen, _split_entry(folds, seed))
 

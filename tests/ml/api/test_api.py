@@ -244,3 +244,17 @@ class TestOperatingPoints:
                 client.get(f"{API}/operating-points/", {"model_version": version.pk})
             for _ in range(10):
                 make_point(version)
+
+
+def test_the_schema_of_these_addresses_is_made_without_a_warning(capsys):
+    from drf_spectacular.drainage import GENERATOR_STATS
+    from drf_spectacular.generators import SchemaGenerator
+
+    from ml.api.urls import urlpatterns
+
+    GENERATOR_STATS.reset()
+    schema = SchemaGenerator(patterns=urlpatterns).get_schema(request=None, public=True)
+    assert not GENERATOR_STATS
+    assert {"/jobs/", "/methods/", "/model-versions/{id}/scores/", "/operating-points/"} <= schema[
+        "paths"
+    ].keys()
