@@ -223,7 +223,7 @@ class DeploymentConfig(JsonConfig):
 class JournalConfig:
     """How verdicts are kept.
 
-    `fsync_ms` 0: each record is on the disk before the PLC is answered, and a slow disk makes parts late. Above:
+    `fsync_ms` 0: each record is on the disk before the PLC is answered; a slow disk makes parts late. Above:
     the disk has them within so many ms, and a power cut may cost the records (not the safety) of that time.
     """
 

@@ -6,6 +6,7 @@ simulator's log knows. What counts is what passed the gate."""
 import random
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 
 import pytest
@@ -72,9 +73,9 @@ def assert_safe(simulator, folder):
     assert all(part["truth"] == "OK" for part in passed), "an NG part passed"
     assert all(part["result"] == "OK" for part in passed), "a part passed without an OK"
     assert all(part["gate"] == "rejected" for part in parts if part["truth"] == "NG")
-    judged = {record["serial"]: record for record in journaled(folder)}
+    judged = {(record["serial"], record["trigger_sequence"]): record for record in journaled(folder)}
     for part in passed:
-        record = judged[part["serial"]]
+        record = judged[part["serial"], part["sequence"]]
         shown = record["views"][0]["frame_name"]
         assert (record["verdict"], shown) == ("OK", part["serial"]), "a part passed by another part's image"
     assert verify(folder / "journal").faults == ()
@@ -82,9 +83,10 @@ def assert_safe(simulator, folder):
 
 
 def inject_faults(simulator, parts, every, seed):
-    rng, due = random.Random(seed), every
+    rng, due, tick = random.Random(seed), every, threading.Event()
     injected = []
     while simulator.process.poll() is None:
+        tick.wait(0.02)
         try:
             entered = simulator.control.do("state")["entered"]
             if entered >= due and entered < parts - 20:
