@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerSplitView
 
+from annotation.account_urls import api_urlpatterns as account_api
 from annotation.api.urls import urlpatterns as annotation_api
 from inspection.api.urls import urlpatterns as inspection_api
 from inspection.routing import websocket_urlpatterns as inspection_sockets
@@ -11,6 +12,7 @@ from ml.api.urls import urlpatterns as ml_api
 from ml.routing import websocket_urlpatterns as ml_sockets
 
 api_urlpatterns = [
+    *account_api,
     *annotation_api,
     *ml_api,
     *inspection_api,
@@ -23,6 +25,7 @@ urlpatterns = [
     path("", include("inspection.urls")),
     path("", include("ml.urls")),
     path("", include("annotation.urls")),
+    path("", include("annotation.account_urls")),
     path("api/v1/", include(api_urlpatterns)),
     path("admin/", admin.site.urls),
 ]
