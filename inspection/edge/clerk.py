@@ -91,20 +91,20 @@ class Clerk:
         """
         self._news.wait(LOOK_EVERY_S)
         self._news.clear()
-        self.look()
+        close_old_connections()
+        try:
+            self.look()
+        finally:
+            close_old_connections()
 
     def look(self) -> None:
         """Raises:
         django.db.Error: the database is away; nothing is forgotten.
         """
-        close_old_connections()
-        try:
-            line = Line.objects.get(slug=self._slug)
-            self._report_deployments()
-            self._report_alarms(line)
-            self._take_deployment(line)
-        finally:
-            close_old_connections()
+        line = Line.objects.get(slug=self._slug)
+        self._report_deployments()
+        self._report_alarms(line)
+        self._take_deployment(line)
 
     def _report_deployments(self) -> None:
         live = self._live

@@ -24,7 +24,6 @@ from inspection.line.delivery import Delivery
 from inspection.line.records import Record
 from inspection.line.runtime import LineRuntime
 from inspection.models import Line
-from inspection.plc.link import PlcState
 from inspection.services.delivery import deliver_records
 from inspection.services.lines import kept_line_config, line_config, line_folder, write_line_config
 from inspection.serving_judge import JudgeLoader
@@ -103,7 +102,6 @@ class LineProcess:
         self._clerk = Clerk(self._slug, self.runtime, self._feed, lambda key: self._engines.get(key, ""))
         self._intake = Intake(self._slug, self.runtime, self._feed)
         self._door = wake.Door(self._slug)
-        self._plc_state: PlcState | None = None
         self._workers = [
             Worker("clerk", self._clerk.step),
             Worker("door", self._listen),
@@ -147,7 +145,6 @@ class LineProcess:
 
     def _announce(self) -> None:
         seen = self.runtime.snapshot()
-        plc = seen["plc"]
         liveness.announce(
             self._slug,
             LineStatus(
@@ -160,7 +157,7 @@ class LineProcess:
                 waiting=seen["waiting"],
                 unstored=seen["unstored"],
                 delivery_error=self._delivery.error,
-                plc=asdict(plc) if isinstance(plc, PlcState) else None,
+                plc=seen["plc"],
             ),
         )
         self._resting.wait(liveness.ANNOUNCE_EVERY_S)

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from annotation.decoding import decode_image
+from annotation.decoding import decode_image, inspect_image
 from annotation.errors import DomainError
 from inspection.bus import inbox, liveness
 from inspection.choices import SourceKind
@@ -58,7 +58,9 @@ def check_image(content: bytes) -> None:
     Raises:
         ImageRefused: they are not, with the reason in words.
     """
-    decode_image(content, max_pixels=settings.MAX_IMAGE_PIXELS, max_bytes=settings.MAX_IMAGE_BYTES)
+    limits = {"max_pixels": settings.MAX_IMAGE_PIXELS, "max_bytes": settings.MAX_IMAGE_BYTES}
+    inspect_image(content, **limits)
+    decode_image(content, **limits)
 
 
 def push_frame(

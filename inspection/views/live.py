@@ -2,6 +2,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from annotation.choices import Role
@@ -22,6 +23,7 @@ def show_line(request: HttpRequest, slug: str) -> HttpResponse:
     status = liveness.line_status(line.slug)
     context = {
         "line": line,
+        "time_zone": timezone.get_current_timezone_name(),
         "latest": parts[0] if parts else None,
         "summary": summary,
         "status": status,

@@ -1,5 +1,6 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 
 from inspection import selectors
 
@@ -7,7 +8,12 @@ from inspection import selectors
 def show_overview(request: HttpRequest) -> HttpResponse:
     cards = selectors.line_cards()
     progress = selectors.setup_progress()
-    return render(request, "inspection/overview.html", {"cards": cards, "progress": progress})
+    context = {
+        "cards": cards,
+        "progress": progress,
+        "time_zone": timezone.get_current_timezone_name(),
+    }
+    return render(request, "inspection/overview.html", context)
 
 
 def show_cards(request: HttpRequest) -> HttpResponse:

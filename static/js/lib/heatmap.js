@@ -75,7 +75,7 @@ export function colourise(values, { table, opacity, isMasked, maskFrom }) {
     rgba[4 * index] = table[colour];
     rgba[4 * index + 1] = table[colour + 1];
     rgba[4 * index + 2] = table[colour + 2];
-    const alpha = isMasked ? Number(value >= maskFrom) : Math.min(1, value / 128);
+    const alpha = isMasked ? Number(value >= maskFrom) : Math.min(1, value / 200);
     rgba[4 * index + 3] = 255 * opacity * alpha;
   }
   return rgba;

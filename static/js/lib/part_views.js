@@ -35,7 +35,7 @@ export function partViews(root) {
       const part = wanted;
       wanted = null;
       const pictures = await Promise.all(part.views.map(loadView));
-      part.views.forEach((view, index) => place(view, pictures[index]));
+      part.views.forEach((view, index) => place(part, view, pictures[index]));
       const map = part.views.find((view) => view.map_url);
       if (map) overlay.setMap(map.map_max, part.ng_at);
       redraw();
@@ -43,7 +43,7 @@ export function partViews(root) {
     isLoading = false;
   }
 
-  function place(view, picture) {
+  function place(part, view, picture) {
     const figure = figures.get(view.station);
     if (!figure) return;
     if (picture) loaded.set(view.station, picture);
@@ -54,7 +54,8 @@ export function partViews(root) {
     empty.hidden = Boolean(picture);
     if (!picture) empty.textContent = view.error || "no image is kept";
     figure.dataset.verdict = view.verdict;
-    figure.querySelector("[data-view-score]").textContent = view.score === null ? view.verdict : `${view.verdict} ${view.score.toFixed(4)}`;
+    const said = view.score === null ? view.verdict : `${view.verdict} ${view.score.toFixed(4)}`;
+    figure.querySelector("[data-view-score]").textContent = `#${part.sequence} · ${said}`;
     canvas.setAttribute("aria-label", `View ${view.station}: ${view.verdict}`);
   }
 

@@ -1,3 +1,5 @@
+import { clockTime } from "./time.js";
+
 /**
  * Say in plain sight that what is shown is old, so that nobody takes an old verdict for a fresh one.
  * @param {Element} root  holds `[data-stale]`; gets the class `is-stale`
@@ -8,7 +10,7 @@ export function sayStale(root, since) {
   root.classList.toggle("is-stale", since !== null);
   banner.hidden = since === null;
   if (since) {
-    const time = since.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+    const time = clockTime(since, root.dataset.timeZone);
     banner.querySelector("[data-stale-text]").textContent = `Stale since ${time}: the server can't be reached. Trying again.`;
   }
 }

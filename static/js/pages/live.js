@@ -6,6 +6,7 @@ import { partViews } from "../lib/part_views.js";
 import { showPlc } from "../lib/plc_card.js";
 import { liveSocket } from "../lib/socket.js";
 import { sayStale } from "../lib/stale.js";
+import { clockTime } from "../lib/time.js";
 
 const SUMMARY_EVERY_MS = 30_000;
 const root = document.querySelector('[data-page="live"]');
@@ -26,7 +27,7 @@ function formatScore(score) {
 }
 
 function formatTime(text) {
-  return new Date(text).toLocaleTimeString();
+  return clockTime(text, root.dataset.timeZone);
 }
 
 /** Draws at most once a frame, however fast the parts come. */
@@ -55,6 +56,7 @@ function showVerdict(part) {
   find("[data-part-error]").textContent = part.error;
   find("[data-score]").textContent = formatScore(part.score);
   find("[data-ng-at]").textContent = formatScore(part.ng_at);
+  find("[data-model]").textContent = part.model_version === null ? "–" : `v${part.model_version}`;
   find("[data-frozen-text]").textContent = `Frozen at #${part.sequence}; the line goes on.`;
   showScoreBar(part);
   if (drawn !== part) {

@@ -1,5 +1,6 @@
 import { liveSocket } from "../lib/socket.js";
 import { sayStale } from "../lib/stale.js";
+import { clockTime } from "../lib/time.js";
 
 const REFRESH_MS = 10_000;
 const root = document.querySelector('[data-page="overview"]');
@@ -27,7 +28,7 @@ function showPart(part) {
   tile.className = `verdict-tile verdict-${part.verdict.toLowerCase()}`;
   tile.setAttribute("aria-label", `Last verdict: ${part.verdict}`);
   tile.querySelector("[data-verdict-word]").textContent = part.verdict;
-  card.querySelector("[data-last]").textContent = `#${part.sequence} · ${new Date(part.judged_at).toLocaleTimeString()}`;
+  card.querySelector("[data-last]").textContent = `#${part.sequence} · ${clockTime(part.judged_at, root.dataset.timeZone)}`;
 }
 
 liveSocket("/ws/overview/", {
