@@ -67,8 +67,8 @@ class Command(BaseCommand):
         lines = {
             "layout": f"{job.layout_found} ({job.layout_reason})",
             "files": job.files_done,
-            "images added": job.images_added,
-            "already there": job.already_there,
+            "new": job.images_added,
+            "already-there": job.already_there,
             "byte-identical": job.duplicates,
             "refused": job.refused,
             "dataset": f"{job.dataset.name} ({job.dataset.slug})",
