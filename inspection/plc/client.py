@@ -394,12 +394,12 @@ class PlcLink:
         return (self._out.heartbeat + self._listener.is_healthy()) % 2**16
 
     def _say_goodbye(self) -> None:
+        self._abandon("the line was stopped")
         with self._lock:
             self._status = Status(0)
             self._out = replace(self._out, result=ResultCode.NONE)
         self._acknowledge_by_s = None
         self._write_out()
-        self._abandon("the line was stopped")
         self._change_state(is_connected=False, error="stopped")
 
     def _drop_connection(self, reason: str) -> None:

@@ -276,8 +276,10 @@ def test_reset_and_clear_counters_act_on_the_rising_edge(tmp_path):
 
 def test_a_line_that_stops_says_so_and_leaves_no_old_result(tmp_path):
     with SimulatorProcess(tmp_path / "log", period_ms=50) as simulator:
-        with linked(simulator) as (link, listener), answering(link, ok):
-            wait_until(lambda: listener.answers, "an answer")
+        with linked(simulator, deadline_s=9.0) as (link, listener):
+            with answering(link, lambda trigger: ok(trigger) if trigger.sequence == 1 else None):
+                wait_until(lambda: listener.answers and link.waiting, "an answer, and a part without one")
+        assert listener.answers[-1].reason == "the line was stopped"
         block = ToPlc.decode(simulator.control.do("state")["line"])
         assert block.result is ResultCode.NONE
         assert block.status == Status(0)
