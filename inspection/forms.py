@@ -153,7 +153,6 @@ class LineForm(Styled, forms.ModelForm):
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["deadline_ms"].min_value = 1
         self.style()
 
     def clean_name(self) -> str:
@@ -164,6 +163,12 @@ class LineForm(Styled, forms.ModelForm):
         if Line.objects.filter(slug=slug).exclude(pk=self.instance.pk).exists():
             raise forms.ValidationError(_("A line with almost this name exists already."))
         return name
+
+    def clean_queue_depth(self) -> int:
+        depth = self.cleaned_data["queue_depth"]
+        if not 1 <= depth <= 1000:
+            raise forms.ValidationError(_("Between 1 and 1000 parts may wait."))
+        return depth
 
     def clean_deadline_ms(self) -> int:
         deadline_ms = self.cleaned_data["deadline_ms"]

@@ -81,17 +81,17 @@ class Inspect(generics.GenericAPIView):
 def _images_by_station(request: Request, line: Line) -> dict[str, tuple[str, bytes]]:
     stations = [station.name for station in line.stations.all()]
     if not stations:
-        raise ValidationError({"detail": f"{line} has no station."})
+        raise ValidationError({"image": [f"{line} has no station."]})
     given = {name: _image(request, name) for name in stations if name in request.data}
     if "image" in request.data:
         given.setdefault(stations[0], _image(request, "image"))
     unknown = [name for name in request.data if name not in {"image", "serial", *stations}]
     if unknown:
         raise ValidationError(
-            {unknown[0]: f"There is no station of this name; there are {', '.join(stations)}."}
+            {unknown[0]: [f"There is no station of this name; there are {', '.join(stations)}."]}
         )
     if not given:
-        raise ValidationError({"image": "Send an image: as the form's file “image”, or as the whole body."})
+        raise ValidationError({"image": ["Send an image: as the form's file “image”, or as the whole body."]})
     return given
 
 
@@ -103,11 +103,11 @@ def _image(request: Request, field: str) -> tuple[str, bytes]:
     elif isinstance(sent, bytes):
         name, content = _RAW_NAME, sent
     else:
-        raise ValidationError({field: "Send an image file."})
+        raise ValidationError({field: ["Send an image file."]})
     try:
         frames.check_image(content)
     except ImageRefused as refused:
-        raise ValidationError({field: refused.reason}) from refused
+        raise ValidationError({field: [refused.reason]}) from refused
     return name, content
 
 

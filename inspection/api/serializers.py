@@ -110,7 +110,7 @@ class LineSerializer(serializers.ModelSerializer):
         return known[line.slug]
 
 
-class CountsSerializer(serializers.Serializer):
+class VerdictCountsSerializer(serializers.Serializer):
     ok = serializers.IntegerField()
     ng = serializers.IntegerField()
     review = serializers.IntegerField()
@@ -119,8 +119,8 @@ class CountsSerializer(serializers.Serializer):
 
 
 class LineSummarySerializer(serializers.Serializer):
-    today = CountsSerializer(help_text="Since midnight in the plant's zone.")
-    hour = CountsSerializer()
+    today = VerdictCountsSerializer(help_text="Since midnight in the plant's zone.")
+    hour = VerdictCountsSerializer()
     parts_per_minute = serializers.IntegerField()
     latencies_ms = serializers.ListField(
         child=serializers.FloatField(), help_text="Trigger to result of the latest parts, oldest first."

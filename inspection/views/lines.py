@@ -57,7 +57,9 @@ def _line_form(request: HttpRequest, line: Line) -> HttpResponse:
         "registers": register_rows(),
         "errors": error_rows(),
     }
-    return render(request, "inspection/line_form.html", context, status=422 if form.errors else 200)
+    return render(
+        request, "inspection/line_form.html", context, status=422 if request.method == "POST" else 200
+    )
 
 
 def _save(form: LineForm, stations: StationFormSet) -> Line:
