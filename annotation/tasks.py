@@ -1,12 +1,31 @@
 """Work for the queue `io`."""
 
 import logging
+from functools import partial
 
 from celery import shared_task
+from django.db import transaction
+from kombu.exceptions import OperationalError
 
+from annotation.models import ImportJob
 from annotation.services import importing
 
 logger = logging.getLogger(__name__)
+
+
+def ask_for_import(job: ImportJob) -> None:
+    """Asks a worker to take an import once it is committed.
+
+    A broker that can't be reached is no reason to lose an upload: beat asks again for what nobody took.
+    """
+    transaction.on_commit(partial(_send, job.pk))
+
+
+def _send(job_id: int) -> None:
+    try:
+        run_import.delay(job_id)
+    except OperationalError as error:
+        logger.warning("Import %d waits, because the broker can't be reached: %s", job_id, error)
 
 
 @shared_task

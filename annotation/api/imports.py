@@ -13,7 +13,7 @@ from annotation.choices import Role
 from annotation.models import ImportJob, ImportRemark
 from annotation.services.importing import queue_import
 from annotation.services.uploads import keep_upload
-from annotation.tasks import run_import
+from annotation.tasks import ask_for_import
 
 from .datasets import dataset_or_404
 from .serializers import ImportRemarkSerializer, ImportSerializer, NewImportSerializer
@@ -49,7 +49,7 @@ class ImportList(generics.ListAPIView):
             is_upload=True,
             created_by=request.user,
         )
-        run_import.delay_on_commit(job.pk)
+        ask_for_import(job)
         return Response(ImportSerializer(job).data, status=status.HTTP_202_ACCEPTED)
 
 

@@ -63,7 +63,7 @@ class ImageSource(models.Model):
     class Meta:
         ordering = ["id"]
         constraints = [models.UniqueConstraint(fields=["image", "name"], name="source_name_once_per_image")]
-        indexes = [models.Index(fields=["dataset", "item"], name="source_by_item")]
+        indexes = [models.Index(fields=["item", "image"], name="source_by_item")]
 
     def __str__(self) -> str:
         return self.name

@@ -65,11 +65,19 @@ def counts_of_one(dataset: Dataset) -> Counts:
     return counts_of([dataset])[dataset.pk]
 
 
-def class_counts(dataset: Dataset) -> list[ClassCount]:
-    """Each class with how many images it has, OK first."""
-    rows = Image.objects.filter(dataset=dataset, current_class__isnull=False).order_by()
-    counted = dict(rows.values_list("current_class_id").annotate(count=Count("pk")))
-    return [ClassCount(one, counted.get(one.pk, 0)) for one in dataset.classes.all()]
+def counts_by_class(dataset: Dataset) -> tuple[Counts, list[ClassCount]]:
+    """What a dataset holds, and each class with how many images it has, OK first."""
+    rows = Image.objects.filter(dataset=dataset).order_by().values_list("current_class_id")
+    counted = dict(rows.annotate(count=Count("pk")))
+    classes = [ClassCount(one, counted.get(one.pk, 0)) for one in dataset.classes.all()]
+    counts = Counts(
+        images=sum(counted.values()),
+        ok=sum(one.images for one in classes if one.label_class.is_ok),
+        ng=sum(one.images for one in classes if not one.label_class.is_ok),
+        unlabelled=counted.get(None, 0),
+        disputed=Image.objects.filter(dataset=dataset, is_disputed=True).count(),
+    )
+    return counts, classes
 
 
 def file_totals(dataset: Dataset) -> FileTotals:

@@ -45,9 +45,14 @@ def images_matching(images: QuerySet[Image], wanted: ImageFilter) -> QuerySet[Im
     elif wanted.show:
         return images.none()
     sources = ImageSource.objects.filter(image=OuterRef("pk"))
-    if wanted.item or wanted.view:
-        exact = {name: getattr(wanted, name) for name in ("item", "view") if getattr(wanted, name)}
-        images = images.filter(Exists(sources.filter(**exact)))
+    if wanted.item:
+        # Few images are of one item: looked up by the item, not asked of every image.
+        of_item = ImageSource.objects.filter(item=wanted.item)
+        if wanted.view:
+            of_item = of_item.filter(view=wanted.view)
+        images = images.filter(pk__in=of_item.values("image"))
+    elif wanted.view:
+        images = images.filter(Exists(sources.filter(view=wanted.view)))
     if wanted.search:
         images = images.filter(Exists(sources.filter(name__icontains=wanted.search)))
     return images

@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 BATCH_FILES: Final = 200
 BATCH_SECONDS: Final = 0.7
 STALE_AFTER: Final = timedelta(seconds=60)
-ASK_AGAIN_AFTER: Final = timedelta(minutes=10)
+ASK_AGAIN_AFTER: Final = timedelta(minutes=2)
 
 Progress = Callable[[ImportJob], None]
 

@@ -12,11 +12,11 @@ from annotation.errors import DomainError
 from annotation.forms import ClassForm, DatasetForm, DeleteForm, NewDatasetForm
 from annotation.models import Dataset, LabelClass, Region, User
 from annotation.permissions import role_required
-from annotation.selectors.datasets import class_counts, counts_of, counts_of_one, datasets_with_first_images
+from annotation.selectors.datasets import counts_by_class, counts_of, datasets_with_first_images
 from annotation.services import datasets as service
 from annotation.services.importing import queue_import
 from annotation.services.uploads import keep_upload
-from annotation.tasks import run_import
+from annotation.tasks import ask_for_import
 
 from .answers import gone_to, refused, wants_json
 from .layouts import LAYOUTS
@@ -72,7 +72,7 @@ def _made(form: NewDatasetForm, author: User) -> str:
         is_upload=True,
         created_by=author,
     )
-    run_import.delay_on_commit(job.pk)
+    ask_for_import(job)
     return job.get_absolute_url()
 
 
@@ -150,10 +150,11 @@ def _settings_page(
     delete_form: DeleteForm | None = None,
 ) -> HttpResponse:
     initial = {"name": dataset.name, "description": dataset.description}
+    counts, classes = counts_by_class(dataset)
     context = {
         "dataset": dataset,
-        "counts": counts_of_one(dataset),
-        "classes": class_counts(dataset),
+        "counts": counts,
+        "classes": classes,
         "regions": Region.objects.filter(dataset=dataset).select_related("author"),
         "form": form or DatasetForm(initial=initial),
         "class_form": class_form or ClassForm(prefix=None),

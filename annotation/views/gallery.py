@@ -14,7 +14,7 @@ from annotation.choices import ImportState, LabelHow, Role
 from annotation.errors import DomainError
 from annotation.models import Dataset, Image
 from annotation.permissions import role_required
-from annotation.selectors.datasets import class_counts, counts_of_one
+from annotation.selectors.datasets import counts_by_class
 from annotation.selectors.images import ImageFilter, images_matching, images_with_class
 from annotation.services.datasets import existing_class
 from annotation.services.labels import label_images, undo_labels
@@ -36,11 +36,12 @@ def dataset(request: HttpRequest, slug: str) -> HttpResponse:
     }
     if request.htmx:
         return render(request, "annotation/_cells.html", context)
+    counts, classes = counts_by_class(found)
     context |= {
         "wanted": wanted,
         "filter_query": urlencode({"item": wanted.item, "view": wanted.view, "search": wanted.search}),
-        "counts": counts_of_one(found),
-        "classes": class_counts(found),
+        "counts": counts,
+        "classes": classes,
         "running_imports": found.imports.filter(state__in=[ImportState.QUEUED, ImportState.RUNNING])[:3],
     }
     return render(request, "annotation/dataset.html", context)

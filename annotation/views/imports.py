@@ -14,7 +14,7 @@ from annotation.permissions import role_required
 from annotation.services.images import add_upload, shown_name
 from annotation.services.importing import queue_import, repeat_import
 from annotation.services.uploads import keep_upload
-from annotation.tasks import run_import
+from annotation.tasks import ask_for_import
 
 from .answers import gone_to, refused, wants_json
 from .layouts import LAYOUTS
@@ -52,7 +52,7 @@ def import_repeat(request: HttpRequest, slug: str, job_id: int) -> HttpResponse:
     job = get_object_or_404(ImportJob, dataset__slug=slug, pk=job_id)
     try:
         repeat_import(job=job)
-        run_import.delay_on_commit(job.pk)
+        ask_for_import(job)
     except DomainError as error:
         messages.error(request, str(error))
     return redirect(job)
@@ -91,7 +91,7 @@ def _brought(request: HttpRequest, dataset: Dataset, form: ImportForm) -> str:
             is_upload=True,
             created_by=request.user,
         )
-        run_import.delay_on_commit(job.pk)
+        ask_for_import(job)
         url = job.get_absolute_url()
     return url
 

@@ -212,11 +212,12 @@ def test_a_region_is_set_and_every_version_listed(api: APIClient, dataset: Datas
     assert [region["version"] for region in api.get(url).json()["results"]] == [1]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_zip_is_accepted_and_a_worker_asked(
     api: APIClient, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr("annotation.api.imports.run_import.delay_on_commit", asked.append)
+    monkeypatch.setattr("annotation.tasks.run_import.delay", asked.append)
     content = factories.archive(tmp_path / "a.zip", {"good/1.png": factories.picture()}).read_bytes()
     answer = api.post(
         "/api/v1/datasets/bracket/imports/",

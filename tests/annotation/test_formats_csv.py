@@ -7,7 +7,7 @@ from tests.annotation.factories import folder
 
 
 def read(tmp_path: Path, table: str | bytes, *files: str) -> list[Entry | Refusal]:
-    source = folder(tmp_path, {name: b"x" for name in files} | {"labels.csv": table})
+    source = folder(tmp_path, dict.fromkeys(files, b"x") | {"labels.csv": table})
     reading = read_source(FolderTree(source), "csv")
     entries = list(reading.listing.entries)
     assert len(entries) == reading.listing.count
@@ -141,5 +141,5 @@ def test_more_classes_than_anybody_means_are_refused(tmp_path: Path) -> None:
 
 
 def test_without_a_table_the_layout_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="no labels.csv"):
+    with pytest.raises(FormatError, match=r"no labels\.csv"):
         read_source(FolderTree(folder(tmp_path, {"a.png": b"x"})), "csv")

@@ -7,7 +7,7 @@ from tests.annotation.factories import archive, folder, mask
 
 
 def entries(tmp_path: Path, layout: str, *names: str, **contents: bytes) -> list[Entry | Refusal]:
-    source = folder(tmp_path, {name: b"x" for name in names} | contents)
+    source = folder(tmp_path, dict.fromkeys(names, b"x") | contents)
     reading = read_source(FolderTree(source), layout)
     found = list(reading.listing.entries)
     assert len(found) == reading.listing.count

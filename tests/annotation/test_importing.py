@@ -231,7 +231,7 @@ def test_an_import_that_nobody_takes_is_asked_for_again_but_not_at_once(
 ) -> None:
     job = importing.queue_import(dataset=dataset, source=tmp_path, source_name="x")
     assert importing.lost_imports() == []
-    ImportJob.objects.update(created_at=timezone.now() - timedelta(minutes=11))
+    ImportJob.objects.update(created_at=timezone.now() - timedelta(minutes=3))
     assert importing.lost_imports() == [job.pk]
     assert importing.lost_imports() == []
 

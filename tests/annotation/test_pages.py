@@ -19,8 +19,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media", "asked_wor
 def asked_workers(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The imports that a worker was asked to take, instead of asking one."""
     asked: list[int] = []
-    for room in ("annotation.views.imports", "annotation.views.datasets"):
-        monkeypatch.setattr(f"{room}.run_import.delay_on_commit", asked.append)
+    monkeypatch.setattr("annotation.tasks.run_import.delay", asked.append)
     return asked
 
 
@@ -58,6 +57,7 @@ def test_a_card_shows_counts_pictures_and_what_is_synthetic(quality: Client, dat
     assert "1 unlabelled" in page
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_dataset_and_its_zip_are_made_in_one_step(
     quality: Client, tmp_path: Path, asked_workers: list[int]
 ) -> None:
@@ -104,6 +104,7 @@ def test_single_images_go_straight_in_and_each_refusal_is_said(quality: Client, 
     assert [image.name for image in dataset.images.all()] == ["a.png"]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_zip_among_single_images_becomes_an_import(
     quality: Client, dataset: Dataset, asked_workers: list[int]
 ) -> None:
@@ -147,6 +148,7 @@ def test_every_refused_file_can_be_read_page_by_page(quality: Client, dataset: D
     assert "f149.png" in text_of(more)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_failed_import_can_be_run_again(
     quality: Client, dataset: Dataset, asked_workers: list[int]
 ) -> None:
@@ -279,7 +281,7 @@ def test_files_are_sent_for_good_and_only_to_people(
         response = quality.get(reverse(name, args=[image.pk]))
         assert response["Content-Type"] in {"image/png", "image/jpeg"}
         assert response["X-Content-Type-Options"] == "nosniff"
-        assert "private" in response["Cache-Control"] and "immutable" in response["Cache-Control"]
+        assert {"private", "immutable"} <= set(response["Cache-Control"].split(", "))
         assert Client().get(reverse(name, args=[image.pk])).status_code == 302
     assert quality.get(reverse("image_file", args=[image.pk])).content == image.path.read_bytes()
 
@@ -308,7 +310,7 @@ def test_nothing_outside_the_media_folder_is_ever_sent(quality: Client, media: P
     (media / "linked").symlink_to(secret)
     response = quality.get(f"/media/{path}")
     assert response.status_code == 404
-    assert b"secret" != response.content
+    assert b"secret" not in response.content.replace(b"/secret", b"")
     assert Path(django_settings.MEDIA_ROOT) == media
 
 

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
 # Session and user come to two of each.
 BASELINE = {
     "datasets": 5,
-    "dataset": 9,
+    "dataset": 8,
     "imports": 4,
     "image": 8,
     "api_datasets": 6,

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from kombu import Connection
 
 from annotation import tasks
 from annotation.choices import ImportState
@@ -58,6 +59,21 @@ def test_a_folder_of_the_server_is_never_deleted(dataset: Dataset, tmp_path: Pat
     source = factories.archive(tmp_path / "set.zip", {"good/1.png": factories.picture()})
     tasks.run_import(queued(dataset, source, is_upload=True).pk)
     assert source.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_import_waits_when_the_broker_cannot_be_reached(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def to_nobody(job_id: int) -> None:
+        with Connection(f"redis+socket://{tmp_path}/nobody.sock") as connection:
+            tasks.run_import.apply_async((job_id,), connection=connection, retry=False)
+
+    monkeypatch.setattr(tasks.run_import, "delay", to_nobody)
+    job = queued(dataset, tmp_path)
+    tasks.ask_for_import(job)
+    assert "waits" in caplog.text
+    assert ImportJob.objects.get().state == ImportState.QUEUED
 
 
 def test_beat_asks_for_what_was_lost(
