@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from typing import Any, Final
 
 from django.db import transaction
@@ -15,7 +15,7 @@ from ml.methods.contract import Counts
 from ml.models import Snapshot
 from ml.selectors import images as image_rows
 
-from .splitting import HELD_OUT_SHARE, assign_folds
+from .splitting import HELD_OUT_SHARE, TRAINING_FOLD, assign_folds
 
 
 @dataclass(frozen=True)
@@ -59,15 +59,26 @@ def freeze_dataset(*, dataset: Dataset, folds: int = 0, seed: int = 0) -> Snapsh
     Raises:
         DatasetUnsuitable: nothing is labelled, or there are too few parts to split.
     """
+    labelled = labelled_images(dataset)
+    fold_of = assign_folds(
+        [image.is_ng for image in labelled], [image.group for image in labelled], folds=folds, seed=seed
+    )
+    frozen = [replace(image, fold=fold) for image, fold in zip(labelled, fold_of, strict=True)]
+    return _stored(dataset, frozen, _split_entry(folds, seed))
+
+
+def labelled_images(dataset: Dataset) -> list[SnapshotImage]:
+    """The labelled, undisputed images as they are now, in no fold yet.
+
+    Raises:
+        DatasetUnsuitable: nothing is labelled.
+    """
     labelled = image_rows.labelled_images(dataset)
     if not labelled:
-        raise DatasetUnsuitable(f"“{dataset}” has no labelled images. Label some, then train.")
+        raise DatasetUnsuitable(f"“{dataset}” has no labelled images. Label some first.")
     groups = image_rows.groups_of_images(dataset, labelled)
     views = image_rows.views_of_images(dataset)
-    fold_of = assign_folds(
-        [image.is_ng for image in labelled], [groups[image.id] for image in labelled], folds=folds, seed=seed
-    )
-    frozen = [
+    return [
         SnapshotImage(
             id=image.id,
             sha256=image.sha256,
@@ -77,11 +88,10 @@ def freeze_dataset(*, dataset: Dataset, folds: int = 0, seed: int = 0) -> Snapsh
             is_ng=image.is_ng,
             group=groups[image.id],
             view=views.get(image.id, ""),
-            fold=fold,
+            fold=TRAINING_FOLD,
         )
-        for image, fold in zip(labelled, fold_of, strict=True)
+        for image in labelled
     ]
-    return _stored(dataset, frozen, _split_entry(folds, seed))
 
 
 def frozen_images(snapshot: Snapshot) -> list[SnapshotImage]:
