@@ -114,8 +114,7 @@ def decode_image(
         turn = _TURNS.get(_orientation(image))
         image.load()
         flat = _flattened(image, facts.mode)
-        pixels = np.array(flat.transpose(turn) if turn is not None else flat)
-    return pixels
+        return np.array(flat.transpose(turn) if turn is not None else flat)
 
 
 @contextmanager

@@ -120,9 +120,13 @@ class Preprocessing:
         Raises:
             ImageUnusable: see `region`.
         """
-        batch = np.empty((len(images), self.channels, self.height, self.width), np.float32)
-        for index, image in enumerate(images):
-            pixels = self.resized(image, views[index] if views is not None else ANY_VIEW)
+        seen_from = views if views is not None else [ANY_VIEW] * len(images)
+        return self.normalised([self.resized(*one) for one in zip(images, seen_from, strict=True)])
+
+    def normalised(self, resized: Sequence[np.ndarray]) -> np.ndarray:
+        """Images of `resized` as the network's input: float32 [B, channels, height, width]."""
+        batch = np.empty((len(resized), self.channels, self.height, self.width), np.float32)
+        for index, pixels in enumerate(resized):
             batch[index] = pixels if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         gain = 1.0 / (255.0 * np.asarray(self.std, np.float64))
         offset = np.asarray(self.mean, np.float64) / np.asarray(self.std, np.float64)

@@ -234,3 +234,11 @@ class Method(Protocol):
             ImageUnusable: an image that the preprocessing can't take.
         """
         ...
+
+    def restore(self, parameters: Any, weights: bytes) -> Any:
+        """The network (a torch module: images → score, map) of an artefact's weights, ready to infer.
+
+        Raises:
+            ValueError: the weights are not of this method and these parameters.
+        """
+        ...

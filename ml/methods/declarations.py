@@ -62,6 +62,12 @@ class WeakParameters(MethodParameters):
         description="The factor is updated each so many iterations.",
         json_schema_extra={"unit": "iterations"},
     )
+    initial_heat: float = Field(
+        default=0.5,
+        gt=0,
+        lt=1,
+        description="Value of the heat map everywhere before training. The paper does not give one.",
+    )
     pooling: Literal["lse", "average"] = Field(
         default="lse",
         description="DNet's last pooling. Log-sum-exp keeps small defects; average is the other reading.",
@@ -130,4 +136,4 @@ def load_method(name: str) -> Method:
     Raises:
         KeyError: no method of this name.
     """
-    return cast(Method, importlib.import_module(METHODS[name].module))
+    return cast("Method", importlib.import_module(METHODS[name].module))

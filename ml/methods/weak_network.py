@@ -1,0 +1,163 @@
+"""The network of `weak`: shared layers, LNet and DNet (tables 1 to 3, figures 1 and 2), and its loss."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+STRIDE: Final = 8  # S1 to S10 in all
+CHANNELS_PER_GROUP: Final = 8
+LSE_SHARPNESS: Final = 5.0  # r; 0 would be the mean, infinity the maximum
+
+
+class Row(NamedTuple):
+    """One row of tables 1 to 3. Every stride is 1, but for the pools'."""
+
+    name: str
+    layer: Literal["conv", "max_pool"]
+    filters: int
+    kernel: int
+
+
+SHARED: Final = (
+    Row("S1", "conv", 32, 3),
+    Row("S2", "conv", 32, 3),
+    Row("S3", "max_pool", 32, 2),
+    Row("S4", "conv", 64, 3),
+    Row("S5", "conv", 64, 3),
+    Row("S6", "max_pool", 64, 2),
+    Row("S7", "conv", 128, 3),
+    Row("S8", "conv", 128, 3),
+    Row("S9", "max_pool", 128, 2),
+    Row("S10", "conv", 128, 3),
+)
+LNET: Final = (
+    Row("L1", "conv", 64, 5),
+    Row("L2", "conv", 64, 5),
+    Row(
+        "L3", "conv", 512, 15
+    ),  # table 2 prints stride 2; the text says that every step is 1, and 1/8 needs it
+)  # L4 is the head: 1x1, one channel, sigmoid
+DNET: Final = (
+    Row("D2", "conv", 64, 3),
+    Row("D3", "max_pool", 64, 2),
+    Row("D4", "conv", 64, 3),
+    Row("D5", "max_pool", 64, 2),
+    Row("D6", "conv", 128, 3),
+    Row("D7", "max_pool", 128, 2),
+    Row("D8", "conv", 256, 3),
+)  # D1 is the attention, D9 the pooling, D10 and D11 the dense layers
+HIDDEN: Final = 266  # D10
+
+
+def group_norm(channels: int) -> nn.Module:
+    return nn.GroupNorm(channels // CHANNELS_PER_GROUP, channels)
+
+
+def instance_norm(channels: int) -> nn.Module:
+    """What batch normalisation computes at batch 1 in training, and here on the line as well."""
+    return nn.GroupNorm(channels, channels)
+
+
+NORMALISATIONS: Final = {"group": group_norm, "instance": instance_norm}
+
+
+class WeakNetwork(nn.Module):
+    """Shared layers → LNet → heat map; features and heat map → DNet → one number.
+
+    Batch normalisation of the tables is replaced by a normalisation over one image, since at the paper's batch of
+    one it computes one function in training and another on the line. L4 has none at all: over a single channel
+    it would give the map of every image, OK or NG, the same spread.
+
+    Args:
+        normalisation: key of `NORMALISATIONS`.
+        pooling: D9 and the heat map's pooling: log-sum-exp or average.
+        initial_q: the heat map's value everywhere before training, 0 to 1.
+    """
+
+    def __init__(self, normalisation: str, pooling: str, initial_q: float) -> None:
+        super().__init__()
+        norm = NORMALISATIONS[normalisation]
+        self.pooling = pooling
+        self.shared = _layers(SHARED, 1, norm, "reflect")
+        self.localise = _layers(LNET, SHARED[-1].filters, norm, "reflect")
+        self.heat = nn.Conv2d(LNET[-1].filters, 1, 1)  # L4
+        self.decide = _layers(DNET, SHARED[-1].filters, norm, "replicate")
+        self.dense = nn.Sequential(nn.Linear(DNET[-1].filters + 1, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1))
+        nn.init.normal_(self.heat.weight, std=0.01)
+        nn.init.constant_(self.heat.bias, math.log(initial_q / (1 - initial_q)))
+
+    def features(self, images: Tensor) -> Tensor:
+        """Shared layers, table 1: float [B, 1, H, W] → [B, 128, h, w] with h = ceil(H / 8), w = ceil(W / 8)."""
+        height, width = images.shape[-2:]
+        below, right = -height % STRIDE, -width % STRIDE
+        if below or right:
+            images = F.pad(images, (0, right, 0, below), mode="reflect")
+        return self.shared(images)
+
+    def heat_map(self, features: Tensor) -> Tensor:
+        """LNet, table 2: [B, 128, h, w] → [B, 1, h, w] in (0, 1), float32."""
+        return torch.sigmoid(self.heat(self.localise(features)).float())
+
+    def decision(self, features: Tensor, heat_map: Tensor) -> Tensor:
+        """DNet, table 3: features and heat map → logit [B] of "there is a defect", float32."""
+        attended = features * heat_map.to(features.dtype) + features  # D1, figure 2b
+        pooled = torch.cat(
+            [self._pooled(self.decide(attended).float()), self._pooled(heat_map)], dim=1
+        )  # [B, 257]
+        return self.dense(pooled).squeeze(1).float()
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """float32 [B, 1, H, W] → logit [B], heat map [B, h, w]."""
+        features = self.features(images)
+        heat_map = self.heat_map(features)
+        return self.decision(features, heat_map), heat_map.squeeze(1)
+
+    def _pooled(self, values: Tensor) -> Tensor:
+        """[B, C, h, w] → [B, C]; D9."""
+        if self.pooling == "average":
+            return values.mean(dim=(2, 3))
+        flat = values.flatten(2) * LSE_SHARPNESS
+        return (torch.logsumexp(flat, dim=2) - math.log(flat.shape[2])) / LSE_SHARPNESS
+
+
+def _layers(
+    rows: Sequence[Row], channels: int, norm: Callable[[int], nn.Module], padding: str
+) -> nn.Sequential:
+    modules: list[nn.Module] = []
+    for row in rows:
+        if row.layer == "max_pool":
+            modules.append(nn.MaxPool2d(row.kernel, ceil_mode=True))
+            continue
+        convolution = nn.Conv2d(
+            channels, row.filters, row.kernel, padding=row.kernel // 2, padding_mode=padding, bias=False
+        )
+        nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+        modules += [convolution, norm(row.filters), nn.ReLU(inplace=True)]
+        channels = row.filters
+    return nn.Sequential(*modules)
+
+
+def loss_ng(q: Tensor) -> Tensor:
+    """Loss_positive, eq. (3): minus the entropy of Q, the mean of an NG image's heat map."""
+    return q * torch.log(q) + (1 - q) * torch.log1p(-q)
+
+
+def loss_ok(q: Tensor) -> Tensor:
+    """Loss_negative, eq. (4): cross-entropy of Q against 0. The square printed in eq. (5) belongs to 1 - y."""
+    return -torch.log1p(-q)
+
+
+def mean_heat(heat_map: Tensor) -> Tensor:
+    """Q, kept a hair inside (0, 1) so that its logarithms are finite."""
+    return heat_map.mean().clamp(1e-7, 1 - 1e-7)
+
+
+def collaborative_factor(step: int, steps: int, every: int, alpha_init: float) -> float:
+    """α at a step counted from 1, eq. (6): α_init at first, half of it midway, α_init again at the end."""
+    updates = max(round(steps / every), 1)  # k
+    update = min(step // every, updates)  # i
+    return alpha_init * (math.cos(update / updates * 2 * math.pi) + 3) / 4

@@ -1,0 +1,106 @@
+"""Whether an engine gives the scores that the training framework gave, on images held in the artefact."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ml.methods.contract import Prediction
+from ml.serving.artefact import ParityImages
+
+TOLERANCE: Final = 1e-4  # of the spread of the held images' scores
+
+
+@dataclass(frozen=True)
+class EngineParity:
+    """One engine against the training framework.
+
+    Attributes:
+        engine: its name.
+        max_difference: the largest difference of a score.
+        max_map_difference: the largest difference of a map's value; told, not judged.
+        spread: the held images' highest score less their lowest.
+        passed: the largest difference is within `TOLERANCE` of the spread.
+    """
+
+    engine: str
+    max_difference: float
+    max_map_difference: float
+    spread: float
+    passed: bool
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """Every engine that was tried; `passed` means all of them."""
+
+    engines: Mapping[str, EngineParity]
+
+    @property
+    def max_difference(self) -> float:
+        return max(one.max_difference for one in self.engines.values())
+
+    @property
+    def spread(self) -> float:
+        return max(one.spread for one in self.engines.values())
+
+    @property
+    def passed(self) -> bool:
+        return all(one.passed for one in self.engines.values())
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "max_difference": self.max_difference,
+            "spread": self.spread,
+            "passed": self.passed,
+            "engines": {name: asdict(one) for name, one in self.engines.items()},
+        }
+
+
+class ParityError(Exception):
+    """An engine does not give the training framework's scores; it must not judge a part."""
+
+    def __init__(self, parity: EngineParity) -> None:
+        self.parity = parity
+        super().__init__(
+            f"The scores of {parity.engine} differ from the training framework's by up to "
+            f"{parity.max_difference:.3g}; {TOLERANCE:g} of their spread, {parity.spread:.3g}, is allowed."
+        )
+
+
+def compare(held: ParityImages, given: Prediction, engine: str) -> EngineParity:
+    """Scores and maps of an engine against those held in the artefact."""
+    expected = held.expected
+    difference = float(np.max(np.abs(given.scores - expected.scores)))
+    spread = float(np.ptp(expected.scores))
+    same_shape = given.maps.shape == expected.maps.shape
+    return EngineParity(
+        engine=engine,
+        max_difference=difference,
+        max_map_difference=float(np.max(np.abs(given.maps - expected.maps))) if same_shape else float("inf"),
+        spread=spread,
+        passed=same_shape and difference <= TOLERANCE * spread,
+    )
+
+
+def check_parity(folder: Path, engine: str | None = None) -> ParityReport:
+    """Tries one engine, or every engine that there is, on the images held in the artefact.
+
+    Raises:
+        ArtefactError: see `ml.serving.predictor.load_predictor`.
+        EngineUnavailable: no such engine here.
+        InferenceFailed: an engine failed on the held images.
+    """
+    from ml.serving.artefact import read_card, read_parity
+    from ml.serving.engines import available_engines, load_engine
+    from ml.serving.predictor import Predictor
+
+    card = read_card(folder)
+    held = read_parity(folder, card)
+    found = {}
+    for name in [engine] if engine else available_engines():
+        predictor = Predictor(card, load_engine(name, folder, card))
+        found[name] = compare(held, predictor.predict(held.images, held.views), name)
+    return ParityReport(found)

@@ -1,0 +1,106 @@
+"""A model as the line and the evaluation use it: images in, scores and maps out, whatever runs it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from ml.methods.contract import Prediction
+from ml.preprocessing import Preprocessing
+from ml.serving.artefact import ArtefactError, Card, read_card, read_parity
+from ml.serving.engines import Engine, InferenceFailed, load_engine
+from ml.serving.parity import ParityError, compare
+
+MAX_BATCH_PX: Final = 4_000_000  # pixels of the network's input in one run; bounds memory, not the result
+
+
+def sigmoid(raw: np.ndarray) -> np.ndarray:
+    """Logit → probability in float64, so that scores near 1 keep their order."""
+    return np.asarray(np.exp(-np.logaddexp(0.0, -raw.astype(np.float64))))
+
+
+def identity(raw: np.ndarray) -> np.ndarray:
+    return raw.astype(np.float64)
+
+
+SCORES: Final[Mapping[str, Callable[[np.ndarray], np.ndarray]]] = {"sigmoid": sigmoid, "identity": identity}
+
+
+class Predictor:
+    """Preprocessing, one loaded engine, and the meaning of its output.
+
+    Attributes:
+        card: the artefact's.
+        preprocessing: the card's.
+        engine: name of the engine that runs the network.
+    """
+
+    def __init__(self, card: Card, engine: Engine) -> None:
+        if card.score not in SCORES:
+            raise ArtefactError(f"The card's score {card.score!r} is not one of {', '.join(SCORES)}.")
+        self.card = card
+        self.preprocessing: Preprocessing = card.preprocessing
+        self.engine = engine.name
+        self._engine = engine
+
+    def predict(self, images: Sequence[np.ndarray], views: Sequence[str] | None = None) -> Prediction:
+        """Scores and maps of uint8 images [H, W] or [H, W, 3].
+
+        Args:
+            images: at least one; sizes may differ.
+            views: the view of each, where regions of interest differ by view.
+
+        Raises:
+            ImageUnusable: an image that the preprocessing can't take.
+            InferenceFailed: the engine failed, or a score or map is not finite.
+        """
+        if not len(images):
+            raise ValueError("there is no image to predict")
+        step = max(1, MAX_BATCH_PX // (self.preprocessing.height * self.preprocessing.width))
+        step = min(step, self._engine.max_batch or step)
+        raws, maps = [], []
+        for start in range(0, len(images), step):
+            stop = start + step
+            batch = self.preprocessing.apply(
+                images[start:stop], views[start:stop] if views is not None else None
+            )
+            raw, heat_map = self._engine.run(batch)
+            raws.append(raw)
+            maps.append(heat_map)
+        return self._checked(np.concatenate(raws), np.concatenate(maps), len(images))
+
+    def _checked(self, raw: np.ndarray, maps: np.ndarray, count: int) -> Prediction:
+        if raw.shape != (count,) or maps.ndim != 3 or len(maps) != count:
+            raise InferenceFailed(
+                f"{self.engine} gave scores {list(raw.shape)} and maps {list(maps.shape)} for {count} images."
+            )
+        scores = SCORES[self.card.score](raw)
+        if not np.isfinite(scores).all():
+            raise InferenceFailed(f"{self.engine} gave a score that is not a number.")
+        if not np.isfinite(maps).all():
+            raise InferenceFailed(f"{self.engine} gave a map that is not finite.")
+        return Prediction(scores, maps.astype(np.float32, copy=False))
+
+
+def load_predictor(folder: Path, engine: str | None = None, threads: int | None = None) -> Predictor:
+    """Loads an artefact and tries it on its held images before anything is judged by it.
+
+    Args:
+        folder: of the artefact.
+        engine: key of `ml.serving.engines.ENGINES`; None for the default.
+        threads: for one run of the network; None leaves it to the engine.
+
+    Raises:
+        ArtefactError: a file is missing, changed, of a later version, or can't be loaded.
+        EngineUnavailable: no such engine here.
+        ParityError: the engine does not give the scores that the training framework gave.
+        InferenceFailed: the engine failed on the held images.
+    """
+    card = read_card(folder)
+    held = read_parity(folder, card)
+    predictor = Predictor(card, load_engine(engine, folder, card, threads))
+    difference = compare(held, predictor.predict(held.images, held.views), predictor.engine)
+    if not difference.passed:
+        raise ParityError(difference)
+    return predictor
