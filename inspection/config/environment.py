@@ -1,6 +1,8 @@
 """Typed readers of the process environment. A bad value stops the start with its name."""
 
+import hashlib
 import secrets
+import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -42,25 +44,22 @@ def secret_key(folder: Path) -> str:
     return path.read_text().strip()
 
 
-def embedded_redis_socket(folder: Path) -> Path:
-    """Where the embedded Redis listens: below var/, or a short private path where var/'s is too long."""
-    socket = folder / "redis.sock"
+def socket_path(folder: Path, name: str) -> Path:
+    """A Unix socket below var/, or in a short private folder where var/'s path is too long for one."""
+    socket = folder / name
     if len(str(socket)) < _SOCKET_PATH_LIMIT:
         return socket
-    import hashlib
-    import tempfile
-
     digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
     short = Path(tempfile.gettempdir()) / f"inspection-{digest}"
     short.mkdir(mode=0o700, exist_ok=True)
-    return short / "redis.sock"
+    return short / name
 
 
 def redis_url(folder: Path) -> str:
     """REDIS_URL, or the embedded server's socket as a unix:// address."""
     url = read("str", "REDIS_URL", default="")
     if not url:
-        return f"unix://{embedded_redis_socket(folder)}"
+        return f"unix://{socket_path(folder, 'redis.sock')}"
     if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
         raise ImproperlyConfigured(
             f"REDIS_URL must begin with redis://, rediss:// or unix://, not {url!r} (environment variable REDIS_URL)"
@@ -73,4 +72,13 @@ def celery_broker_url(url: str) -> str:
     return url.replace("unix://", "redis+socket://", 1) if url.startswith("unix://") else url
 
 
-__all__ = ["BASE_DIR", "celery_broker_url", "read", "redis_url", "secret_key", "validate", "var_dir"]
+__all__ = [
+    "BASE_DIR",
+    "celery_broker_url",
+    "read",
+    "redis_url",
+    "secret_key",
+    "socket_path",
+    "validate",
+    "var_dir",
+]

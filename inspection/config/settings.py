@@ -10,10 +10,13 @@ from .environment import BASE_DIR, read, validate
 
 VAR_DIR = environment.var_dir()
 REDIS_URL = environment.redis_url(VAR_DIR)
-IS_REDIS_EMBEDDED = REDIS_URL.startswith("unix://") and REDIS_URL.endswith("/redis.sock")
+REDIS_SOCKET = environment.socket_path(VAR_DIR, "redis.sock")
+IS_REDIS_EMBEDDED = f"unix://{REDIS_SOCKET}" == REDIS_URL
+SUPERVISOR_SOCKET = environment.socket_path(VAR_DIR, "supervisor.sock")
 
 HOST = read("str", "HOST", default="127.0.0.1")
 PORT = read("int", "PORT", default=8000, validate=validate.Range(min=1, max=65535))
+DEMO_PLC_PORT = read("int", "DEMO_PLC_PORT", default=5020, validate=validate.Range(min=1, max=65000))
 
 SECRET_KEY = environment.secret_key(VAR_DIR)
 DEBUG = read("bool", "DEBUG", default=False)
@@ -201,9 +204,16 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    # Fields of one name with different choices, named apart.
+    "ENUM_NAME_OVERRIDES": {
+        "VerdictEnum": "inspection.choices.Verdict.choices",
+        "OkOrNgEnum": [("OK", "OK"), ("NG", "NG")],
+        "DeploymentStateEnum": "inspection.choices.DeploymentState.choices",
+        "JobStateEnum": "ml.choices.JobState.choices",
+        "ImportStateEnum": "annotation.choices.ImportState.choices",
+    },
 }
 
 # ---------------------------------------------------------------- browser

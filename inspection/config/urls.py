@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from annotation.account_urls import api_urlpatterns as account_api
 from annotation.api.urls import urlpatterns as annotation_api
@@ -18,7 +18,6 @@ api_urlpatterns = [
     *inspection_api,
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api_docs"),
-    path("redoc/", SpectacularRedocView.as_view(url_name="schema"), name="api_redoc"),
 ]
 
 urlpatterns = [
