@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help run test install install-dev lint format e2e real slow bench browser clean
+.PHONY: help run test install install-dev lint format e2e real slow postgres bench browser clean
 
 help: ## What can be made here
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -34,6 +34,9 @@ slow: install-dev ## The tests that take minutes
 
 real: install-dev ## The tests on real images; needs INSPECTION_DATA_DIR
 	@$(BIN)/python -m pytest -m real_data
+
+postgres: install-dev ## The tests of records and messages on PostgreSQL and a Redis server
+	@sh scripts/test_on_servers.sh
 
 browser:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || sh scripts/install_chromium.sh

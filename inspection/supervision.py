@@ -45,7 +45,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Control:
-    """How the supervisor is spoken to: a socket of this user alone, and a password derived from the secret key."""
+    """How the supervisor is spoken to: a socket of this user alone, a password derived from SECRET_KEY."""
 
     socket: Path
     password: str
@@ -91,7 +91,7 @@ def worker_program(queue: str, *, is_beating: bool = False) -> Program:
     return Program(
         name=f"worker-{queue}",
         command=(
-            # A training yields to the line and the web, and its threads sleep rather than spin while they wait.
+            # A training yields to the line and the web; its threads sleep while they wait, they don't spin.
             *("env", "OMP_WAIT_POLICY=PASSIVE", "nice", "-n", "5"),
             *(sys.executable, "-m", "celery", "--app", "inspection.config", "worker", *beat),
             *("--queues", queue, "--concurrency", "1", "--hostname", f"{queue}@%h", "--loglevel", "INFO"),

@@ -77,7 +77,8 @@ class Command(BaseCommand):
         point = version.operating_points.earliest("id")
         self._say(
             f"model {version} stands: AUROC {auroc['value']:.3f} on held-out images "
-            f"(95 % interval {auroc['low']:.3f} to {auroc['high']:.3f}); deploying with NG at {point.ng_at:.3f}"
+            f"(95 % interval {auroc['low']:.3f} to {auroc['high']:.3f}); "
+            f"deploying with NG at {point.ng_at:.3f}"
         )
         return deploy(operating_point=point, line=line, by=None)
 
