@@ -10,7 +10,7 @@ NAVIGATION = [
         "datasets",
         _("Datasets"),
         "photo",
-        {"datasets", "dataset", "image", "import", "imports", "dataset_new"},
+        {"datasets", "dataset", "image", "import", "imports", "dataset_new", "dataset_settings"},
     ),
     ("training_jobs", _("Training"), "school", {"training_jobs", "training_job", "training_new"}),
     ("model_versions", _("Models"), "cube", {"model_versions", "model_version"}),

@@ -1,6 +1,7 @@
 import os
 import stat
 import struct
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -141,8 +142,12 @@ def test_a_directory_that_lies_about_a_size_gains_nothing(tmp_path: Path) -> Non
     path.write_bytes(content)
     with opened(path) as tree:
         assert tree.size("a.png") == 1000
+        tracemalloc.start()
         with pytest.raises(Unreadable, match="damaged"):
             tree.read("a.png", ROOMY)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak_bytes < 1_000_000
 
 
 def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:

@@ -66,7 +66,8 @@ def test_an_import_waits_when_the_broker_cannot_be_reached(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def to_nobody(job_id: int) -> None:
-        with Connection(f"redis+socket://{tmp_path}/nobody.sock") as connection:
+        options = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
+        with Connection(f"redis+socket://{tmp_path}/nobody.sock", transport_options=options) as connection:
             tasks.run_import.apply_async((job_id,), connection=connection, retry=False)
 
     monkeypatch.setattr(tasks.run_import, "delay", to_nobody)
