@@ -6,6 +6,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import PROTECT, Max, ProtectedError
 from django.utils.text import slugify
 
+from annotation.choices import ImportState
 from annotation.errors import DomainError
 from annotation.models import NG_CLASS_NAME, OK_CLASS_NAME, Dataset, Image, Label, LabelClass, User
 
@@ -167,8 +168,11 @@ def delete_dataset(*, dataset: Dataset, actor: User | None) -> int:
         How many images went.
 
     Raises:
-        DatasetRefused: something that must stay traceable was made from it, a snapshot say.
+        DatasetRefused: something that must stay traceable was made from it, a snapshot say; or an import is
+            under way.
     """
+    if dataset.imports.filter(state__in=[ImportState.QUEUED, ImportState.RUNNING]).exists():
+        raise DatasetRefused(f"Images are being imported into “{dataset}”; wait until that is over.")
     try:
         with transaction.atomic():
             return _delete(dataset, actor)

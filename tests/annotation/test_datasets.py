@@ -15,6 +15,7 @@ from annotation.services.datasets import (
     existing_class,
     rename_class,
 )
+from annotation.services.importing import queue_import
 from annotation.services.labels import label_images
 from annotation.services.regions import RegionRefused, set_region
 from annotation.services.renderings import thumbnail
@@ -123,6 +124,13 @@ def test_a_dataset_that_a_snapshot_uses_stays_whole() -> None:
         delete_dataset(dataset=dataset, actor=None)
     assert Image.objects.filter(pk=image.pk).exists()
     assert image.path.is_file()
+
+
+def test_a_dataset_that_an_import_fills_stays(tmp_path: Path) -> None:
+    dataset = factories.dataset()
+    queue_import(dataset=dataset, source=tmp_path, source_name="set")
+    with pytest.raises(DatasetRefused, match="being imported"):
+        delete_dataset(dataset=dataset, actor=None)
 
 
 def test_every_region_is_a_new_version_of_its_view(people: dict) -> None:
