@@ -24,6 +24,12 @@ class JobStateRefused(DomainError):
     code = "job_state"
 
 
+class ModelUnservable(DomainError):
+    """A trained model that no engine of this machine serves with the scores it was trained to give."""
+
+    code = "model_unservable"
+
+
 class ThresholdRefused(DomainError):
     code = "threshold_refused"
     status = 400

@@ -171,6 +171,5 @@ class _Step:
 
     def _tell(self, event: Progress) -> None:
         self.reporter.on_progress(
-            replace(event, fraction=self.start + self.width * event.fraction, stage=self.named(event.stage)),
-            series_prefix=f"{self.title}: " if self.title else "",
+            replace(event, fraction=self.start + self.width * event.fraction, stage=self.named(event.stage))
         )

@@ -8,6 +8,7 @@ from annotation.models import User
 from annotation.services import audit
 from ml.choices import ScoreSplit
 from ml.errors import ThresholdRefused
+from ml.evaluation.intervals import wilson
 from ml.models import ImageScore, ModelVersion, OperatingPoint
 
 
@@ -71,7 +72,5 @@ def expected_at(
 
 
 def _rate(count: int, of: int) -> dict[str, float]:
-    from ml.evaluation.intervals import wilson
-
     low, high = wilson(count, of)
     return {"count": count, "of": of, "low": low, "high": high}

@@ -70,12 +70,15 @@ class JobReporter:
     def stop(self) -> None:
         self._stop.set()
 
-    def on_progress(self, event: Progress, *, series_prefix: str = "") -> None:
-        """Takes one event; writes and publishes at most once a second."""
+    def on_progress(self, event: Progress) -> None:
+        """Takes one event; writes and publishes at most once a second.
+
+        A series is kept by stage, "stage | name": stages count their iterations each from 1.
+        """
         self.job.progress = event.fraction
         stage_text = f"{event.stage} ({event.iteration} of {event.iterations})"
         self._curves.add(
-            event.iteration, {f"{series_prefix}{name}": value for name, value in event.series.items()}
+            event.iteration, {f"{event.stage} | {name}": value for name, value in event.series.items()}
         )
         self.job.stage_text = stage_text[:200]
         if event.message:

@@ -11,20 +11,26 @@ from typing import Any
 import numpy as np
 
 from ml.choices import ScoreSplit
+from ml.evaluation.report import evaluate_scores, report
 from ml.models import ImageScore, ModelVersion, Snapshot
 
 from .fitting import ScoredImage
 
 
-def measure(held_out: Sequence[ScoredImage], *, seed: int) -> dict[str, Any]:
-    """The figures of scores that no fit had seen: "n", "metrics" and "threshold" of the report."""
-    from ml.evaluation.report import evaluate_scores
+def measure(scored: Sequence[ScoredImage], *, seed: int, threshold: float | None = None) -> dict[str, Any]:
+    """The figures of scores: "n", "metrics", "threshold" and "scores" of the report.
 
+    Args:
+        scored: by models that had not seen the images.
+        seed: of the bootstrap.
+        threshold: to measure at; None for the one to propose.
+    """
     return evaluate_scores(
-        np.array([one.score for one in held_out], np.float64),
-        np.array([one.image.is_ng for one in held_out], bool),
-        groups=[one.image.group for one in held_out],
+        np.array([one.score for one in scored], np.float64),
+        np.array([one.image.is_ng for one in scored], bool),
+        groups=[one.image.group for one in scored],
         seed=seed,
+        threshold=threshold,
     )
 
 
@@ -33,19 +39,26 @@ def split_entry(snapshot: Snapshot) -> dict[str, Any]:
     return {"by": split["by"], "folds": split["folds"], "seed": split["seed"]}
 
 
+def image_entry(one: ScoredImage) -> dict[str, Any]:
+    return _entry(one.image.file, one.image.is_ng, one.image.class_name, one.score, max(one.image.fold, 0))
+
+
 def report_of_version(version: ModelVersion) -> dict[str, Any]:
     """The report that a model version was registered with, and its held-out images."""
+    stored = version.evaluation
     rows = ImageScore.objects.filter(model_version=version, split=ScoreSplit.HELD_OUT).order_by("image_id")
-    images = [
-        {
-            "file": file,
-            "label": "NG" if is_ng else "OK",
-            "class": class_name,
-            "score": score,
-            "fold": fold,
-        }
-        for file, is_ng, class_name, score, fold in rows.values_list(
-            "image__name", "is_ng", "class_name", "score", "fold"
-        )
-    ]
-    return {"method": version.method, "dataset": version.dataset.slug, **version.evaluation, "images": images}
+    columns = rows.values_list("image__name", "is_ng", "class_name", "score", "fold")
+    return report(
+        method=version.method,
+        dataset=version.dataset.slug,
+        model_version=version.pk,
+        split=stored["split"],
+        evaluation={name: stored[name] for name in ("n", "metrics", "threshold", "scores")},
+        images=[_entry(*row) for row in columns.iterator(chunk_size=10_000)],
+        seconds=stored["seconds"],
+        peak_mb=stored["peak_mb"],
+    )
+
+
+def _entry(file: str, is_ng: bool, class_name: str, score: float, fold: int) -> dict[str, Any]:
+    return {"file": file, "label": "NG" if is_ng else "OK", "class": class_name, "score": score, "fold": fold}

@@ -5,6 +5,9 @@ from typing import Final
 
 import numpy as np
 
+from ml.errors import DatasetUnsuitable
+from ml.evaluation.splits import SplitImpossible, grouped_folds, grouped_hold_out
+
 HELD_OUT_SHARE: Final = 0.3
 TRAINING_FOLD: Final = -1
 
@@ -24,11 +27,11 @@ def assign_folds(is_ng: Sequence[bool], groups: Sequence[str], *, folds: int, se
     Raises:
         DatasetUnsuitable: too few groups to split.
     """
-    from ml.evaluation.splits import grouped_folds, grouped_hold_out
-
     labels = np.asarray(is_ng, bool)
-    if folds == 0:
-        return [
-            0 if held else TRAINING_FOLD for held in grouped_hold_out(labels, groups, HELD_OUT_SHARE, seed)
-        ]
-    return [int(fold) for fold in grouped_folds(labels, groups, folds, seed)]
+    try:
+        if folds:
+            return [int(fold) for fold in grouped_folds(labels, groups, folds, seed)]
+        held_out = grouped_hold_out(labels, groups, HELD_OUT_SHARE, seed)
+    except SplitImpossible as error:
+        raise DatasetUnsuitable(str(error)) from error
+    return [0 if is_held else TRAINING_FOLD for is_held in held_out]

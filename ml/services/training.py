@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from ml.choices import JobState, ScoreSplit
-from ml.errors import JobStateRefused
+from ml.errors import JobStateRefused, ModelUnservable
 from ml.methods.contract import Progress
 from ml.methods.declarations import METHODS, load_method
 from ml.models import ImageScore, ModelVersion, TrainingJob
@@ -98,12 +98,26 @@ def _parity_images(scored: Sequence[ScoredImage]) -> list[ScoredImage]:
 
 
 def _checked(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The parity of every serving engine with the training framework, and the card, as JSON."""
-    from ml.serving.artefact import verify_artefact
+    """The parity of every serving engine with the training framework, and the card, as JSON.
+
+    Raises:
+        ModelUnservable: the artefact can't be served, or no engine gives the training framework's scores.
+    """
+    from ml.serving.artefact import ArtefactError, verify_artefact
+    from ml.serving.engines import EngineUnavailable, InferenceFailed
     from ml.serving.parity import check_parity
 
-    card = verify_artefact(folder)
-    return check_parity(folder).to_json(), card.to_json()
+    try:
+        card = verify_artefact(folder)
+        parity = check_parity(folder)
+    except (ArtefactError, EngineUnavailable, InferenceFailed) as error:
+        raise ModelUnservable(f"The model was trained, but can't be served: {error}") from error
+    if not any(engine.passed for engine in parity.engines.values()):
+        raise ModelUnservable(
+            f"The model was trained, but served scores differ from it by up to {parity.max_difference:.3g}, "
+            f"of a spread of {parity.spread:.3g}. No version was made."
+        )
+    return parity.to_json(), card.to_json()
 
 
 def _register(

@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from ml.choices import JobState
-from ml.models import ModelVersion, TrainingJob
+from ml.models import ModelVersion, OperatingPoint, TrainingJob
 from tests.ml.factories import TINY, make_dataset
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -105,7 +105,7 @@ def test_a_dataset_without_ng_is_refused(media):
 
 
 def test_ctrl_c_keeps_the_checkpoint_says_how_to_resume_and_resuming_ends_well(dataset, tmp_path):
-    long = overrides(TINY | {"stage1_iterations": 2000})
+    long = overrides(TINY | {"stage1_iterations": 60})
     out = tmp_path / "report.json"
     environment = os.environ | {
         "DATABASE_URL": f"sqlite:///{connection.settings_dict['NAME']}",
@@ -126,6 +126,49 @@ def test_ctrl_c_keeps_the_checkpoint_says_how_to_resume_and_resuming_ends_well(d
     assert job.state == JobState.CANCELLED
     assert f"train --resume {job.pk}" in said
     assert not out.exists()
-    TrainingJob.objects.update(parameters=job.parameters | {"stage1_iterations": 6})
     call_command("train", "--resume", str(job.pk), "--json", str(out))
     check_shape(json.loads(out.read_text()))
+
+
+class TestEvaluate:
+    @pytest.fixture
+    def version(self, dataset, tmp_path) -> ModelVersion:
+        train(tmp_path / "trained.json")
+        return ModelVersion.objects.get()
+
+    def test_the_report_has_the_same_shape_at_the_newest_operating_point(self, version, tmp_path, capsys):
+        OperatingPoint.objects.create(model_version=version, ng_at=0.25, reason="agreed")
+        out = tmp_path / "evaluated.json"
+        call_command("evaluate", str(version.pk), "bolts", "--json", str(out))
+        report = json.loads(out.read_text())
+        check_shape(report)
+        assert report["threshold"] == {"value": 0.25, "reason": "agreed"}
+        assert len(report["images"]) == 28
+        seen = report["split"]["seen_in_training"]
+        assert seen == version.scores.filter(split="training").count()
+        assert f"{seen} of 28 images were in this model's training" in capsys.readouterr().err
+
+    def test_serving_gives_the_scores_that_training_gave(self, version, tmp_path):
+        out = tmp_path / "evaluated.json"
+        call_command("evaluate", str(version.pk), "bolts", "--json", str(out))
+        served = {image["file"]: image["score"] for image in json.loads(out.read_text())["images"]}
+        for row in version.scores.select_related("image"):
+            assert served[row.image.name] == pytest.approx(row.score, abs=1e-5)
+
+    def test_a_dataset_of_ok_images_alone_is_judged_without_ranking_figures(self, version, tmp_path):
+        make_dataset(ok=4, name="Nuts")
+        out = tmp_path / "evaluated.json"
+        call_command("evaluate", str(version.pk), "nuts", "--json", str(out))
+        report = json.loads(out.read_text())
+        assert report["n"] == {"ok": 4, "ng": 0}
+        assert report["metrics"]["auroc"]["value"] is None
+        assert report["split"]["seen_in_training"] == 0
+
+    def test_an_artefact_that_was_changed_is_refused(self, version):
+        (version.artefact_path / "model.onnx").write_bytes(b"other")
+        with pytest.raises(CommandError, match="not the file that was exported"):
+            call_command("evaluate", str(version.pk), "bolts")
+
+    def test_an_unknown_model_or_dataset_is_told(self, dataset):
+        with pytest.raises(CommandError, match="no model version 77"):
+            call_command("evaluate", "77", "bolts")

@@ -1,5 +1,6 @@
 // One training job, live: state, progress, time left, curves, log.
 import { draw } from "../lib/chart.js";
+import { chartOf, stagesOf } from "../lib/curves.js";
 import { liveSocket } from "../lib/socket.js";
 import { timeLeft } from "../lib/eta.js";
 
@@ -10,7 +11,7 @@ const page = document.querySelector('[data-page="job"]');
 const part = (role) => document.querySelector(`[data-role="${role}"]`);
 const first = JSON.parse(document.getElementById("job-row").textContent);
 
-const shown = { job: first.job, curves: first.curves, samples: [], isLog: false };
+const shown = { job: first.job, curves: first.curves, samples: [], isLog: false, stage: null };
 
 function showState() {
   const { job } = shown;
@@ -34,24 +35,30 @@ function showState() {
   if (job.model_url) link.href = job.model_url;
 }
 
-function showCurves() {
-  const names = Object.keys(shown.curves);
-  part("curves").hidden = names.length === 0;
-  part("no-curves").hidden = names.length > 0;
-  if (!names.length) return;
-  const traces = names.map((name) => ({
-    name,
-    x: shown.curves[name].map(([step]) => step),
-    y: shown.curves[name].map(([, value]) => value),
-    mode: "lines",
-    line: { width: 1.5 },
-  }));
-  draw(part("curves"), traces, {
-    xaxis: { title: { text: "iteration" } },
-    yaxis: { type: shown.isLog ? "log" : "linear" },
-    showlegend: true,
-  });
+function showStages(stages) {
+  const select = part("curve-stage");
+  select.hidden = stages.length < 2;
+  if (select.options.length === stages.length) return;
+  select.replaceChildren(...stages.map((stage) => new Option(stage, stage)));
 }
+
+/** The stage that was chosen, else the newest: it follows the training. */
+function showCurves() {
+  const stages = stagesOf(shown.curves);
+  part("curves").hidden = stages.length === 0;
+  part("no-curves").hidden = stages.length > 0;
+  if (!stages.length) return;
+  const stage = shown.stage ?? stages.at(-1);
+  showStages(stages);
+  part("curve-stage").value = stage;
+  const { traces, layout } = chartOf(shown.curves, stage, shown.isLog);
+  draw(part("curves"), traces, layout);
+}
+
+part("curve-stage").addEventListener("change", ({ target }) => {
+  shown.stage = target.selectedIndex === target.options.length - 1 ? null : target.value;
+  showCurves();
+});
 
 function addLog(text) {
   if (!text) return;

@@ -26,7 +26,7 @@ def test_progress_curves_and_log_reach_the_row(job):
     mine.flush()
     job.refresh_from_db()
     assert (job.progress, job.stage_text) == (0.2, "Stage 1 (20 of 100)")
-    assert [step for step, _ in job.curves["loss"]] == [10, 20]
+    assert [step for step, _ in job.curves["Stage 1 | loss"]] == [10, 20]
     assert "The learning rate was halved.\n" in job.log
 
 

@@ -1,19 +1,24 @@
-"""Whole trainings with the real method at its smallest, in this process."""
+"""Whole trainings in this process: what is registered, what is kept, what is left behind when one fails."""
 
 import errno
 import json
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ml.choices import JobState, ScoreSplit
 from ml.methods.contract import Progress
+from ml.methods.declarations import METHODS
 from ml.models import ImageScore, ModelVersion, OperatingPoint, TrainingJob
 from ml.services import jobs, training
 from ml.services.execution import is_disk_full, run_claimed_job
 from ml.services.fitting import checkpoint_folder
 from ml.services.reporter import JobReporter
 from tests.ml.factories import TINY, DatasetFactory, make_dataset
+from tests.ml import toy as toy_module
+from tests.ml.toy import TOY
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -24,13 +29,18 @@ def folders(settings, tmp_path, media):
     settings.CHECKPOINT_DIR = tmp_path / "checkpoints"
 
 
+@pytest.fixture(autouse=True)
+def toy(monkeypatch):
+    monkeypatch.setitem(METHODS, "toy", TOY)
+
+
 @pytest.fixture
 def dataset() -> DatasetFactory:
     return make_dataset(ok=14, ng=14)
 
 
 def claimed(dataset, **options) -> TrainingJob:
-    job = jobs.queue_job(**{"dataset": dataset.dataset, "method": "weak", "parameters": TINY, **options})
+    job = jobs.queue_job(**{"dataset": dataset.dataset, "method": "toy", **options})
     return jobs.claim_job(job.pk, "test:1")
 
 
@@ -62,7 +72,9 @@ def test_a_hold_out_gives_a_version_with_artefact_scores_threshold_and_card(data
     assert job.model_version == version
     assert leftovers(settings.ARTEFACT_DIR) == [version.artefact]
     assert (version.artefact_path / "card.json").is_file()
-    assert version.parity
+    assert {name for name, engine in version.parity["engines"].items() if engine["passed"]} == {
+        "onnxruntime", "torch",
+    }  # fmt: skip
     extra = version.card["extra"]
     assert extra["snapshot"] == job.snapshot.sha256
     assert {"python", "torch", "revision"} <= extra["versions"].keys()
@@ -95,9 +107,9 @@ def test_the_first_threshold_is_proposed_with_its_reason_and_what_it_does(datase
 def test_folds_score_every_image_by_a_model_that_had_not_seen_it(dataset, monkeypatch):
     job = claimed(dataset, folds=2)
     seen = []
-    fit = training.load_method("weak").fit
+    fit = training.load_method("toy").fit
     monkeypatch.setattr(
-        training.load_method("weak"),
+        training.load_method("toy"),
         "fit",
         lambda images, *args, **options: seen.append(set(images.groups)) or fit(images, *args, **options),
     )
@@ -139,7 +151,7 @@ def test_folds_that_were_done_are_not_fitted_again(dataset, monkeypatch):
     run_claimed_job(job, watch=stop_at(0.5))
     jobs.resume_job(job=job, actor=None)
     fits = []
-    method = training.load_method("weak")
+    method = training.load_method("toy")
     fit = method.fit
     monkeypatch.setattr(
         method,
@@ -240,3 +252,54 @@ def test_a_full_disk_is_known_by_number_or_by_its_text(error):
 def test_the_card_of_the_version_is_that_of_the_artefact(dataset):
     version = run_claimed_job(claimed(dataset))
     assert version.card == json.loads((version.artefact_path / "card.json").read_text())
+
+
+def test_the_real_method_at_its_smallest_goes_the_same_way(dataset):
+    version = run_claimed_job(claimed(dataset, method="weak", parameters=TINY))
+    assert version.parity["passed"]
+    assert version.card["method"] == "weak"
+    assert version.scores.count() == 28
+    stages = {name.split(" | ")[0] for name in version.job.curves}
+    assert len(stages) == 3
+
+
+def test_a_model_that_is_not_served_as_it_was_trained_makes_no_version(dataset, settings, monkeypatch):
+    predict = toy_module.Model.predict
+
+    def predict_otherwise(self, images, views=None):
+        prediction = predict(self, images, views)
+        return replace(prediction, scores=prediction.scores * 1.01)
+
+    monkeypatch.setattr(toy_module.Model, "predict", predict_otherwise)
+    job = claimed(dataset)
+    run_claimed_job(job)
+    job.refresh_from_db()
+    assert job.state == JobState.FAILED
+    assert "served scores differ" in job.error
+    assert leftovers(settings.ARTEFACT_DIR) == []
+
+
+def test_a_disk_that_is_really_full_is_told_in_words(dataset, settings, tmp_path):
+    """The artefact folder on a file system of 64 kB, where this process may make one."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("making a small file system needs root")
+    settings.ARTEFACT_DIR = folder
+    try:
+        (folder / "ballast").write_bytes(b"x" * 60_000)
+        job = claimed(dataset)
+        run_claimed_job(job)
+        job.refresh_from_db()
+        assert job.state == JobState.FAILED
+        assert "disk is full" in job.error
+        assert leftovers(folder) == ["ballast"]
+        (folder / "ballast").unlink()
+        settings.ARTEFACT_DIR = tmp_path / "models"
+        jobs.resume_job(job=job, actor=None)
+        assert run_claimed_job(jobs.claim_job(job.pk, "test:2")) is not None
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)

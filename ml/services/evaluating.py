@@ -1,0 +1,88 @@
+"""A model version on a dataset's labelled images, through the same serving as on the line."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from annotation.models import Dataset
+from ml.choices import ScoreSplit
+from ml.evaluation.report import report
+from ml.models import ModelVersion
+
+from . import memory
+from .fitting import SCORING_BATCH, ScoredImage
+from .reports import image_entry, measure
+from .snapshots import SnapshotImage, frozen_images, labelled_images
+from .training_sets import StoredImages
+
+
+def evaluate_version(
+    *, version: ModelVersion, dataset: Dataset, on_scored: Callable[[int, int], None]
+) -> dict[str, Any]:
+    """The report of a model version on a dataset, at the threshold of its newest operating point.
+
+    Args:
+        version: served from its artefact.
+        dataset: its labelled, undisputed images are judged.
+        on_scored: is told how many of how many images are done.
+
+    Returns:
+        The report that every method shares. Its "split" tells how many of the images the model was fitted on:
+        figures on those are too good.
+
+    Raises:
+        DatasetUnsuitable: nothing is labelled.
+        ArtefactError, EngineUnavailable, ParityError, InferenceFailed: the model can't be served here.
+        ImageUnusable, ImageMissing: an image can't be judged or no longer be read.
+    """
+    started = time.monotonic()
+    memory.reset_peak_memory()
+    images = labelled_images(dataset)
+    scored = _score(version, images, on_scored)
+    point = version.operating_points.first()
+    evaluation = measure(scored, seed=version.job.seed, threshold=point.ng_at if point else None)
+    if point:
+        evaluation["threshold"] = {"value": point.ng_at, "reason": point.reason}
+    fitted_on = _fitted_on(version)
+    return report(
+        method=version.method,
+        dataset=dataset.slug,
+        model_version=version.pk,
+        split={
+            "by": "none",
+            "folds": 0,
+            "seed": version.job.seed,
+            "seen_in_training": sum(image.sha256 in fitted_on for image in images),
+        },
+        evaluation=evaluation,
+        images=[image_entry(one) for one in scored],
+        seconds=round(time.monotonic() - started, 2),
+        peak_mb=memory.peak_memory_mb(),
+    )
+
+
+def _score(
+    version: ModelVersion, images: Sequence[SnapshotImage], on_scored: Callable[[int, int], None]
+) -> list[ScoredImage]:
+    from ml.serving.predictor import load_predictor
+
+    predictor = load_predictor(version.artefact_path)
+    pixels = StoredImages(images)
+    scored: list[ScoredImage] = []
+    for start in range(0, len(images), SCORING_BATCH):
+        batch = images[start : start + SCORING_BATCH]
+        prediction = predictor.predict(
+            [pixels[start + index] for index in range(len(batch))], [image.view for image in batch]
+        )
+        scored += [
+            ScoredImage(image, float(score), ScoreSplit.HELD_OUT)
+            for image, score in zip(batch, prediction.scores, strict=True)
+        ]
+        on_scored(len(scored), len(images))
+    return scored
+
+
+def _fitted_on(version: ModelVersion) -> set[str]:
+    """Contents of the images that the exported model was fitted on: all of the snapshot after folds."""
+    is_final_fit = version.job.folds > 0
+    return {image.sha256 for image in frozen_images(version.job.snapshot) if is_final_fit or image.fold < 0}
