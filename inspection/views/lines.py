@@ -17,7 +17,11 @@ from inspection.services.line_settings import save_line
 
 
 def list_lines(request: HttpRequest) -> HttpResponse:
-    return render(request, "inspection/lines.html", {"cards": selectors.line_cards()})
+    return render(
+        request,
+        "inspection/lines.html",
+        {"cards": selectors.line_cards(), "may_change": request.user.is_at_least(Role.ENGINEER)},
+    )
 
 
 @role_required(Role.ENGINEER)
