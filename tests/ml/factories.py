@@ -72,13 +72,14 @@ class DatasetFactory:
         return ImageSource.objects.create(dataset=self.dataset, image=image, name=name, item=item, view=view)
 
 
-def make_dataset(*, ok: int = 0, ng: int = 0, name: str = "Bolts") -> DatasetFactory:
-    """A dataset with OK and NG images, each the only one of its part."""
+def make_dataset(*, ok: int = 0, ng: int = 0, name: str = "Bolts", first: int = 0) -> DatasetFactory:
+    """OK and NG images, each the only one of its part; another `first` gives other pixels."""
     dataset = Dataset.objects.create(name=name, slug=name.lower().replace(" ", "-"))
     factory = DatasetFactory(
         dataset,
         ok=LabelClass.objects.create(dataset=dataset, name="OK", number=0),
         ng=LabelClass.objects.create(dataset=dataset, name="NG", number=1),
+        number=first,
     )
     for _ in range(ok):
         factory.add()

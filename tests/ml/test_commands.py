@@ -13,8 +13,10 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from ml.choices import JobState
+from ml.methods.declarations import METHODS
 from ml.models import ModelVersion, OperatingPoint, TrainingJob
 from tests.ml.factories import TINY, make_dataset
+from tests.ml.toy import TOY
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,8 +37,13 @@ def overrides(parameters: dict = TINY) -> list[str]:
     return [part for name, value in parameters.items() for part in ("--set", f"{name}={value}")]
 
 
-def train(out: Path, *options: str) -> dict:
-    call_command("train", "bolts", "--method", "weak", *overrides(), *options, "--json", str(out))
+@pytest.fixture(autouse=True)
+def toy(monkeypatch):
+    monkeypatch.setitem(METHODS, "toy", TOY)
+
+
+def train(out: Path, *options: str, method: str = "toy") -> dict:
+    call_command("train", "bolts", "--method", method, *options, "--json", str(out))
     return json.loads(out.read_text())
 
 
@@ -56,7 +63,7 @@ def check_shape(report: dict) -> None:
 
 
 def test_the_report_has_the_shape_that_every_method_shares(dataset, tmp_path):
-    report = train(tmp_path / "report.json", "--seed", "4")
+    report = train(tmp_path / "report.json", "--seed", "4", *overrides(), method="weak")
     check_shape(report)
     assert (report["method"], report["dataset"]) == ("weak", "bolts")
     assert report["split"] == {"by": "group", "folds": 0, "seed": 4}
@@ -72,7 +79,7 @@ def test_cross_validation_reports_every_image_with_its_fold(dataset, tmp_path):
 
 
 def test_the_report_is_all_that_standard_output_has(dataset, capsys):
-    call_command("train", "bolts", "--method", "weak", *overrides())
+    call_command("train", "bolts", "--method", "toy")
     captured = capsys.readouterr()
     check_shape(json.loads(captured.out))
     assert "Fit on" in captured.err
@@ -105,7 +112,7 @@ def test_a_dataset_without_ng_is_refused(media):
 
 
 def test_ctrl_c_keeps_the_checkpoint_says_how_to_resume_and_resuming_ends_well(dataset, tmp_path):
-    long = overrides(TINY | {"stage1_iterations": 60})
+    long = overrides(TINY | {"stage1_iterations": 40})
     out = tmp_path / "report.json"
     environment = os.environ | {
         "DATABASE_URL": f"sqlite:///{connection.settings_dict['NAME']}",
@@ -156,7 +163,7 @@ class TestEvaluate:
             assert served[row.image.name] == pytest.approx(row.score, abs=1e-5)
 
     def test_a_dataset_of_ok_images_alone_is_judged_without_ranking_figures(self, version, tmp_path):
-        make_dataset(ok=4, name="Nuts")
+        make_dataset(ok=4, name="Nuts", first=1000)
         out = tmp_path / "evaluated.json"
         call_command("evaluate", str(version.pk), "nuts", "--json", str(out))
         report = json.loads(out.read_text())

@@ -16,8 +16,8 @@ from ml.services import jobs, training
 from ml.services.execution import is_disk_full, run_claimed_job
 from ml.services.fitting import checkpoint_folder
 from ml.services.reporter import JobReporter
-from tests.ml.factories import TINY, DatasetFactory, make_dataset
 from tests.ml import toy as toy_module
+from tests.ml.factories import TINY, DatasetFactory, make_dataset
 from tests.ml.toy import TOY
 
 pytestmark = pytest.mark.django_db(transaction=True)
