@@ -25,6 +25,12 @@ class SavedState:
     stage: int
     iteration: int
 
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors whose names begin with `prefix`, without it."""
+        return {
+            name.removeprefix(prefix): one for name, one in self.tensors.items() if name.startswith(prefix)
+        }
+
 
 def fingerprint(training: TrainingSet, parameters: BaseModel, seed: int) -> str:
     """What a checkpoint must have been made for: parameters, seed, labels and groups of the training set."""

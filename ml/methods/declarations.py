@@ -17,8 +17,13 @@ class MethodParameters(BaseModel):
 
 
 class WeakParameters(MethodParameters):
-    """LNet and DNet. The defaults are the paper's, where it gives one."""
+    """LNet and DNet. The preset `paper` is the paper's; the defaults are what trains dependably."""
 
+    recipe: Literal["robust", "paper"] = Field(
+        default="robust",
+        description="Paper: plain SGD, a step after each image, its loss alone; whether stage 1 finds the "
+        "defects is a matter of luck. Robust: Adam, a step after each pair, a term for the map's hottest cells.",
+    )
     height: int = Field(
         default=1408,
         ge=64,
@@ -39,16 +44,18 @@ class WeakParameters(MethodParameters):
         le=100_000,
         description="Stage 1, shared layers and LNet. One iteration is one NG and one OK image.",
     )
-    stage1_rate: float = Field(default=0.1, gt=0, le=1, description="Learning rate of stage 1.")
+    stage1_rate: float = Field(default=0.001, gt=0, le=1, description="Learning rate of stage 1.")
     stage2_iterations: int = Field(
         default=1200,
         ge=2,
         le=100_000,
         description="Stage 2, DNet on frozen features; its rate falls to a tenth half-way.",
     )
-    stage2_rate: float = Field(default=0.01, gt=0, le=1, description="Learning rate of stage 2's first half.")
+    stage2_rate: float = Field(
+        default=0.001, gt=0, le=1, description="Learning rate of stage 2's first half."
+    )
     stage3_iterations: int = Field(default=300, ge=0, le=100_000, description="Stage 3, the whole network.")
-    stage3_rate: float = Field(default=0.001, gt=0, le=1, description="Learning rate of stage 3.")
+    stage3_rate: float = Field(default=0.0001, gt=0, le=1, description="Learning rate of stage 3.")
     alpha_init: float = Field(
         default=8.0,
         gt=0,
@@ -63,7 +70,7 @@ class WeakParameters(MethodParameters):
         json_schema_extra={"unit": "iterations"},
     )
     initial_heat: float = Field(
-        default=0.5,
+        default=0.1,
         gt=0,
         lt=1,
         description="Value of the heat map everywhere before training. The paper does not give one.",
@@ -116,12 +123,14 @@ WEAK: Final = MethodDeclaration(
     needs=Needs(ok=5, ng=5),
     Parameters=WeakParameters,
     presets={
-        "paper": WeakParameters(),
+        "paper": WeakParameters(
+            recipe="paper", stage1_rate=0.1, stage2_rate=0.01, stage3_rate=0.001, initial_heat=0.5
+        ),
         "quick": WeakParameters(
             height=352, width=128, stage1_iterations=400, stage2_iterations=600, stage3_iterations=100
         ),
         "demo": WeakParameters(
-            height=128, width=128, stage1_iterations=100, stage2_iterations=200, stage3_iterations=0
+            height=96, width=96, stage1_iterations=150, stage2_iterations=200, stage3_iterations=0
         ),
     },
     module="ml.methods.weak",

@@ -1,5 +1,6 @@
 """Training images as a network takes them, read once where memory allows."""
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -8,6 +9,8 @@ from ml.methods.contract import TrainingSet
 from ml.preprocessing import Preprocessing
 
 BUDGET_BYTES: Final = 512_000_000
+MEASURED_IMAGES: Final = 64
+MIN_DEVIATION: Final = 1 / 255  # of blank images
 
 
 class PreparedImages:
@@ -42,3 +45,31 @@ class PreparedImages:
             self._kept[index] = np.ascontiguousarray(resized)
             self._left_bytes -= resized.nbytes
         return resized
+
+
+def standardised(training: TrainingSet, preprocessing: Preprocessing, seed: int) -> Preprocessing:
+    """The same preprocessing with the mean and deviation of the training set's pixels.
+
+    Without it, the offset that all pixels share hides their differences from a normalisation over channels.
+
+    Args:
+        training: a sample of at most `MEASURED_IMAGES` of it is read.
+        preprocessing: whose mean and std are replaced.
+        seed: of the sample.
+
+    Raises:
+        ImageUnusable: the preprocessing can't take an image.
+    """
+    sample = np.random.default_rng(seed).permutation(len(training))[:MEASURED_IMAGES]
+    channels = np.zeros((2, preprocessing.channels))  # sums of the values and of their squares
+    for index in sample:
+        pixels = preprocessing.resized(training.images[index], training.views[index]) / 255.0
+        flat = pixels.reshape(-1, preprocessing.channels)
+        channels += np.stack([flat.mean(axis=0), (flat**2).mean(axis=0)])
+    mean, square = channels / len(sample)
+    deviation = np.sqrt(np.maximum(square - mean**2, MIN_DEVIATION**2))
+    return replace(
+        preprocessing,
+        mean=tuple(round(float(value), 4) for value in mean),
+        std=tuple(round(float(value), 4) for value in deviation),
+    )

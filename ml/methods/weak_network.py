@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+Padding = Literal["reflect", "replicate"]
+
 STRIDE: Final = 8  # S1 to S10 in all
 CHANNELS_PER_GROUP: Final = 8
 LSE_SHARPNESS: Final = 5.0  # r; 0 would be the mean, infinity the maximum
@@ -65,12 +67,30 @@ def instance_norm(channels: int) -> nn.Module:
 NORMALISATIONS: Final = {"group": group_norm, "instance": instance_norm}
 
 
+class HeatHead(nn.Module):
+    """L4: a 1 × 1 convolution whose output is divided by the root of its inputs' number.
+
+    It stands for the table's batch normalisation. Undivided, the first steps at the paper's rate of 0.1 move
+    all 512 weights one way, and every map to 0, where the loss has no slope left. A normalisation over the
+    image would give the map of every image, OK or NG, the same spread.
+    """
+
+    def __init__(self, channels: int, initial_q: float) -> None:
+        super().__init__()
+        self.scale = 1 / math.sqrt(channels)
+        self.weight = nn.Parameter(torch.randn(1, channels, 1, 1))
+        self.bias = nn.Parameter(torch.full((1,), math.log(initial_q / (1 - initial_q))))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """[B, C, h, w] → [B, 1, h, w]."""
+        return F.conv2d(values, self.weight * self.scale, self.bias)
+
+
 class WeakNetwork(nn.Module):
     """Shared layers → LNet → heat map; features and heat map → DNet → one number.
 
-    Batch normalisation of the tables is replaced by a normalisation over one image, since at the paper's batch of
-    one it computes one function in training and another on the line. L4 has none at all: over a single channel
-    it would give the map of every image, OK or NG, the same spread.
+    Batch normalisation of the tables is replaced by a normalisation over one image, since at the paper's
+    batch of one it computes one function in training and another on the line.
 
     Args:
         normalisation: key of `NORMALISATIONS`.
@@ -84,14 +104,12 @@ class WeakNetwork(nn.Module):
         self.pooling = pooling
         self.shared = _layers(SHARED, 1, norm, "reflect")
         self.localise = _layers(LNET, SHARED[-1].filters, norm, "reflect")
-        self.heat = nn.Conv2d(LNET[-1].filters, 1, 1)  # L4
+        self.heat = HeatHead(LNET[-1].filters, initial_q)
         self.decide = _layers(DNET, SHARED[-1].filters, norm, "replicate")
         self.dense = nn.Sequential(nn.Linear(DNET[-1].filters + 1, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1))
-        nn.init.normal_(self.heat.weight, std=0.01)
-        nn.init.constant_(self.heat.bias, math.log(initial_q / (1 - initial_q)))
 
     def features(self, images: Tensor) -> Tensor:
-        """Shared layers, table 1: float [B, 1, H, W] → [B, 128, h, w] with h = ceil(H / 8), w = ceil(W / 8)."""
+        """Shared layers, table 1: float [B, 1, H, W] → [B, 128, h, w], h = ceil(H / 8), w = ceil(W / 8)."""
         height, width = images.shape[-2:]
         below, right = -height % STRIDE, -width % STRIDE
         if below or right:
@@ -125,7 +143,7 @@ class WeakNetwork(nn.Module):
 
 
 def _layers(
-    rows: Sequence[Row], channels: int, norm: Callable[[int], nn.Module], padding: str
+    rows: Sequence[Row], channels: int, norm: Callable[[int], nn.Module], padding: Padding
 ) -> nn.Sequential:
     modules: list[nn.Module] = []
     for row in rows:
@@ -147,13 +165,29 @@ def loss_ng(q: Tensor) -> Tensor:
 
 
 def loss_ok(q: Tensor) -> Tensor:
-    """Loss_negative, eq. (4): cross-entropy of Q against 0. The square printed in eq. (5) belongs to 1 - y."""
+    """Loss_negative, eq. (4): cross-entropy of Q against 0. The square in eq. (5) belongs to 1 - y."""
     return -torch.log1p(-q)
 
 
 def mean_heat(heat_map: Tensor) -> Tensor:
     """Q, kept a hair inside (0, 1) so that its logarithms are finite."""
     return heat_map.mean().clamp(1e-7, 1 - 1e-7)
+
+
+def loss_top(heat_map: Tensor, share: float, is_ng: bool) -> Tensor:
+    """Cross-entropy of the mean of the hottest cells; not in the paper.
+
+    Eq. (3) asks an NG image for any split of its cells, and is content with one that has nothing to do with
+    the defect. This asks that an NG image has hot cells and an OK image has none.
+
+    Args:
+        heat_map: [1, 1, h, w] in (0, 1).
+        share: of the cells that count, 0 to 1; at least one does.
+        is_ng: the image's label.
+    """
+    cells = heat_map.flatten()
+    hottest = cells.topk(max(1, round(share * cells.numel()))).values.mean().clamp(1e-6, 1 - 1e-6)
+    return -torch.log(hottest) if is_ng else -torch.log1p(-hottest)
 
 
 def collaborative_factor(step: int, steps: int, every: int, alpha_init: float) -> float:
