@@ -118,18 +118,18 @@ def counts(line: Line, *, since: datetime) -> Counts:
 
 def line_summary(line: Line) -> LineSummary:
     now = timezone.now()
-    latest = line.parts.filter(origin=PartOrigin.LINE).order_by("-sequence")
+    latest = _produced().filter(line=line).order_by("-sequence")
     return LineSummary(
         today=counts(line, since=start_of_today()),
         hour=counts(line, since=now - timedelta(hours=1)),
-        parts_per_minute=line.parts.filter(judged_at__gt=now - timedelta(minutes=1)).count(),
+        parts_per_minute=_produced().filter(line=line, judged_at__gt=now - timedelta(minutes=1)).count(),
         latencies_ms=list(latest.values_list("total_ms", flat=True)[:LATENCIES])[::-1],
     )
 
 
 def line_cards() -> list[LineCard]:
     """Every line as the overview shows it; the number of queries does not grow with the lines."""
-    newest = Part.objects.filter(line=OuterRef("pk")).order_by("-sequence").values("pk")[:1]
+    newest = _produced().filter(line=OuterRef("pk")).order_by("-sequence").values("pk")[:1]
     current = Deployment.objects.filter(state__in=[DeploymentState.LIVE, DeploymentState.PENDING])
     found = list(
         lines()
@@ -144,7 +144,8 @@ def line_cards() -> list[LineCard]:
     now = timezone.now()
     hours = _counts_by_line(since=now - timedelta(hours=1))
     paces = dict(
-        Part.objects.filter(judged_at__gt=now - timedelta(minutes=1))
+        _produced()
+        .filter(judged_at__gt=now - timedelta(minutes=1))
         .order_by()
         .values_list("line")
         .annotate(parts=Count("pk"))
@@ -162,6 +163,11 @@ def line_cards() -> list[LineCard]:
         )
         for line in found
     ]
+
+
+def _produced() -> QuerySet[Part]:
+    """The lines' own parts, without bench inspections."""
+    return Part.objects.filter(origin=PartOrigin.LINE)
 
 
 def _counts_by_line(*, since: datetime) -> dict[int, Counts]:

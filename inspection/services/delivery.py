@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import F, Max
 
 from annotation.models import Image
-from inspection.choices import Verdict
+from inspection.choices import PartOrigin, Verdict
 from inspection.line.records import Record
 from inspection.models import Deployment, Line, Part, Station, Tally, View
 
@@ -164,7 +164,12 @@ def _positions(stations: dict[str, Station]) -> set[int]:
 
 
 def _count(line: Line, parts: list[Part]) -> None:
-    tally = Counter((part.judged_at.replace(second=0, microsecond=0), part.verdict) for part in parts)
+    """Bench inspections are no production."""
+    tally = Counter(
+        (part.judged_at.replace(second=0, microsecond=0), part.verdict)
+        for part in parts
+        if part.origin == PartOrigin.LINE
+    )
     for minute in {minute for minute, _ in tally}:
         counts = {verdict.lower(): tally[minute, verdict] for verdict in Verdict.values}
         row, is_new = Tally.objects.get_or_create(line=line, minute=minute, defaults=counts)

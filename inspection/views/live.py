@@ -9,6 +9,7 @@ from annotation.choices import Role
 from annotation.permissions import role_required
 from inspection import events, selectors
 from inspection.bus import liveness
+from inspection.choices import PartOrigin
 from inspection.models import Line
 from inspection.services import alarms, deployments
 from inspection.services.deadlines import deadline_warning
@@ -24,7 +25,7 @@ def show_line(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "line": line,
         "time_zone": timezone.get_current_timezone_name(),
-        "latest": parts[0] if parts else None,
+        "latest": next((part for part in parts if part.origin == PartOrigin.LINE), None),
         "summary": summary,
         "status": status,
         "is_synthetic": selectors.is_synthetic(line),

@@ -43,8 +43,14 @@ test("no more parts and latencies are kept than are shown", () => {
   assert.deepEqual([sequences(state)[0], state.latencies.at(-1)], [300, 300]);
 });
 
-test("a bench inspection is shown but is no latency of the line", () => {
-  assert.deepEqual(taking(start(), part(1, "OK", { origin: "api" })).latencies, []);
+test("a bench inspection is listed, but neither counted nor shown in place of the line's newest part", () => {
+  const state = taking(start(), part(1), part(2, "NG", { origin: "api" }));
+  assert.deepEqual([sequences(state), state.today.ng, state.latencies.length], [[2, 1], 0, 1]);
+  assert.equal(shownPart(state).sequence, 1);
+});
+
+test("where there is nothing else a bench inspection is shown", () => {
+  assert.equal(shownPart(taking(start(), part(1, "OK", { origin: "api" }))).sequence, 1);
 });
 
 test("a frozen page shows its part while the line goes on, also after that part left the list", () => {

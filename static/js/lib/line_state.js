@@ -42,7 +42,7 @@ export function withPart(state, part) {
       ...state,
       parts,
       newest: Math.max(state.newest, part.sequence),
-      today: { ...state.today, [verdict]: (state.today[verdict] ?? 0) + 1 },
+      today: isBench ? state.today : { ...state.today, [verdict]: (state.today[verdict] ?? 0) + 1 },
       latencies: isBench ? state.latencies : [...state.latencies, part.total_ms].slice(-KEPT_LATENCIES),
     },
     isNew: true,
@@ -55,9 +55,9 @@ export function frozen(state, sequence) {
   return { ...state, frozen: state.parts.find((part) => part.sequence === sequence) ?? null };
 }
 
-/** @returns {Part|null} the part that the page shows large */
+/** @returns {Part|null} the part that the page shows large: the line's newest; a bench inspection only where there is none */
 export function shownPart(state) {
-  return state.frozen ?? state.parts[0] ?? null;
+  return state.frozen ?? state.parts.find((part) => part.origin !== "api") ?? state.parts[0] ?? null;
 }
 
 /** @returns {number|null} OK parts of all parts */

@@ -51,7 +51,7 @@ function showVerdict(part) {
   freezeButton.setAttribute("aria-pressed", String(Boolean(state.frozen)));
   freezeButton.classList.toggle("active", Boolean(state.frozen));
   if (!part) return;
-  find("[data-part-name]").textContent = [`#${part.sequence}`, part.serial].filter(Boolean).join(" · ");
+  find("[data-part-name]").textContent = [`#${part.sequence}`, part.serial, part.origin === "api" ? "bench" : ""].filter(Boolean).join(" · ");
   find("[data-part-time]").textContent = formatTime(part.judged_at);
   find("[data-part-error]").textContent = part.error;
   find("[data-score]").textContent = formatScore(part.score);
@@ -101,7 +101,8 @@ function showParts() {
       cell.type = "button";
       cell.className = `strip-cell verdict-${part.verdict.toLowerCase()}`;
       cell.dataset.sequence = part.sequence;
-      cell.title = `#${part.sequence} ${part.verdict}`;
+      cell.classList.toggle("is-bench", part.origin === "api");
+      cell.title = `#${part.sequence} ${part.verdict}${part.origin === "api" ? " (bench)" : ""}`;
       cell.setAttribute("aria-label", cell.title);
       cell.toggleAttribute("aria-current", part.sequence === shown);
       cell.textContent = { OK: "", NG: "✕", REVIEW: "?", ERROR: "!" }[part.verdict];
@@ -176,7 +177,7 @@ function freeze(sequence) {
 }
 
 function toggleFreeze() {
-  freeze(state.frozen ? null : state.parts[0]?.sequence ?? null);
+  freeze(state.frozen ? null : shownPart(state)?.sequence ?? null);
 }
 
 function step(by) {

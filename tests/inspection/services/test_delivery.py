@@ -75,6 +75,12 @@ def test_minutes_are_tallied_once_however_often_parts_come(line):
     assert tallies == [(7, 3), (6, 4)]
 
 
+def test_bench_inspections_are_kept_but_are_no_production(line):
+    deliver_records(line=line, records=[part_record(1, origin="api"), part_record(2)])
+    assert line.parts.count() == 2
+    assert Tally.objects.get().ok == 1
+
+
 def test_a_replayed_image_is_linked_by_its_reference(line, media):
     image = make_dataset(ok=1).dataset.images.get()
     known, gone, foreign = (
