@@ -22,7 +22,7 @@ class WeakParameters(MethodParameters):
     recipe: Literal["robust", "paper"] = Field(
         default="robust",
         description="Paper: plain SGD, a step after each image, its loss alone; whether stage 1 finds the "
-        "defects is a matter of luck. Robust: Adam, a step after each pair, a term for the map's hottest cells.",
+        "defects is a matter of luck. Robust: Adam, a step after each pair, a term for the hottest cells.",
     )
     height: int = Field(
         default=1408,
