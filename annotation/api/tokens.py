@@ -36,7 +36,9 @@ class TokenLogin(APIView):
         # The plain request: the lockout on repeated failure reads the address from it.
         user = authenticate(request._request, **given.validated_data)  # noqa: SLF001
         if user is None:
-            raise AuthenticationFailed("The name or the password is wrong, or the account is locked for a while.")
+            raise AuthenticationFailed(
+                "The name or the password is wrong, or the account is locked for a while."
+            )
         text = access.create_token(user)[1]
         return Response({"token": text, "role": user.role})
 

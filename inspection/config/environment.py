@@ -62,7 +62,7 @@ def redis_url(folder: Path) -> str:
         return f"unix://{socket_path(folder, 'redis.sock')}"
     if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
         raise ImproperlyConfigured(
-            f"REDIS_URL must begin with redis://, rediss:// or unix://, not {url!r} (environment variable REDIS_URL)"
+            f"The environment variable REDIS_URL must begin with redis://, rediss:// or unix://, not {url!r}"
         )
     return url
 

@@ -1,11 +1,11 @@
 """The artefact of a trained model: a folder of four files, and the card that vouches for the other three.
 
-====================  ============================================================================================
+====================  ========================================================================================
 weights.safetensors   the network's parameters, for the framework that trained it
 model.onnx            the network: "images" float32 [B, C, H, W] in; "score" [B] and "map" [B, h, w] out
 parity.safetensors    a few images (uint8) with the scores and maps that the training framework gave them
-card.json             method, parameters, preprocessing, classes, figures; length and SHA-256 of each file above
-====================  ============================================================================================
+card.json             method, parameters, preprocessing, classes, figures; length, SHA-256 of each file above
+====================  ========================================================================================
 
 Nothing here is ever unpickled, and nothing is read before its hash was compared.
 """
@@ -33,7 +33,7 @@ MAX_CARD_BYTES: Final = 10_000_000
 
 
 class ArtefactError(Exception):
-    """An artefact that must not be served: a file is missing, changed, or of a version this code does not know."""
+    """An artefact that must not be served: a file is missing, changed, or of an unknown version."""
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,12 @@ export function chartOf(curves, stage, isLog) {
     };
   });
   const type = isLog ? "log" : "linear";
-  const layout = { xaxis: { title: { text: "iteration" } }, yaxis: { type }, showlegend: true };
+  const layout = {
+    xaxis: { title: { text: "iteration" } },
+    yaxis: { type },
+    showlegend: true,
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
+  };
   if (traces.some(({ yaxis }) => yaxis === "y2")) {
     layout.yaxis2 = { type, overlaying: "y", side: "right", showgrid: false };
     layout.margin = { l: 56, r: 56, t: 16, b: 44 };

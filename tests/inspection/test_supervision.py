@@ -1,0 +1,66 @@
+import configparser
+import socket
+from pathlib import Path
+
+import pytest
+from supervisor.options import ServerOptions
+
+from inspection import supervision
+
+
+def read_by_the_supervisor(text: str, folder: Path) -> ServerOptions:
+    path = folder / "supervisord.conf"
+    path.write_text(text)
+    options = ServerOptions()
+    options.realize(["-n", "-c", str(path)])
+    return options
+
+
+@pytest.fixture
+def control(tmp_path):
+    return supervision.Control(tmp_path / "supervisor.sock", password="secret")
+
+
+def test_the_supervisor_understands_every_program(tmp_path, control):
+    programs = [
+        supervision.redis_program(tmp_path / "redis.sock", tmp_path),
+        supervision.web_program("127.0.0.1", 8000),
+        supervision.worker_program("cpu"),
+        supervision.worker_program("io", is_beating=True),
+        supervision.simulator_program(tmp_path, port=5020, period_ms=1000, log=tmp_path / "gate.jsonl"),
+        supervision.once_program(tmp_path, "demo", "demo"),
+    ]
+    text = supervision.supervisor_configuration(programs, root=tmp_path, var=tmp_path, control=control)
+    options = read_by_the_supervisor(text, tmp_path)
+    names = {group.name for group in options.process_group_configs}
+    assert names == {"redis", "web", "worker-cpu", "worker-io", "plc-simulator", "demo"}
+
+
+def test_a_path_with_blanks_and_percent_signs_stays_one_word(tmp_path, control):
+    root = tmp_path / "100% my plant"
+    root.mkdir()
+    text = supervision.supervisor_configuration(
+        [supervision.once_program(root, "demo", "demo")], root=tmp_path, var=tmp_path, control=control
+    )
+    options = read_by_the_supervisor(text, tmp_path)
+    command = options.process_group_configs[0].process_configs[0].command
+    assert f'"{root / "manage.py"}"' in command
+
+
+def test_a_line_that_went_loses_its_file(tmp_path):
+    supervision.write_line_configurations(["a", "b"], root=tmp_path, var=tmp_path)
+    supervision.write_line_configurations(["b"], root=tmp_path, var=tmp_path)
+    files = sorted((tmp_path / supervision.LINES_FOLDER).iterdir())
+    assert [file.name for file in files] == ["b.conf"]
+    config = configparser.RawConfigParser()
+    config.read(files[0])
+    assert config["program:line-b"]["command"].endswith("run_line b")
+
+
+def test_a_busy_port_is_known_and_the_next_free_one_found():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert not supervision.is_port_free("127.0.0.1", port)
+        assert supervision.free_port("127.0.0.1", port) > port
