@@ -13,6 +13,7 @@ from ml.choices import ScoreSplit
 from ml.models import ImageScore
 from ml.selectors.versions import score_columns
 from ml.services.operating_points import expected_at
+from ml.thresholds import best_f1, full_recall
 from tests.ml.factories import make_dataset, make_version
 
 pytestmark = [
@@ -21,14 +22,15 @@ pytestmark = [
 ]
 
 JUDGE = """
-import { judge, sortScores } from "MODULE";
+import { bestF1, fullRecall, judge, sortScores } from "MODULE";
 const { scores, lines } = JSON.parse(await new Response(process.stdin).text());
 const sorted = sortScores(scores.ok, scores.ng);
-console.log(JSON.stringify(lines.map(([ngAt, reviewFrom]) => judge(sorted, ngAt, reviewFrom))));
+const judged = lines.map(([ngAt, reviewFrom]) => judge(sorted, ngAt, reviewFrom));
+console.log(JSON.stringify({ judged, bestF1: bestF1(sorted), fullRecall: fullRecall(sorted) }));
 """
 
 
-def in_browser(scores: dict, lines: list) -> list[dict]:
+def in_browser(scores: dict, lines: list) -> dict:
     module = (Path(settings.BASE_DIR) / "static/js/lib/threshold.js").as_uri()
     ended = subprocess.run(
         ["node", "--input-type=module", "-e", JUDGE.replace("MODULE", module)],
@@ -50,7 +52,7 @@ def test_escapes_overkill_review_and_their_intervals_are_the_same(media):
     ImageScore.objects.filter(pk__in=ImageScore.objects.values("pk")[:7]).update(split=ScoreSplit.TRAINING)
     lines = [(0.5, None), (0.5, 0.4), (0.61, 0.2), (-1, None), (5, None), (5, -5)]
     seen = in_browser(score_columns(version)["held_out"], lines)
-    for (ng_at, review_from), judged in zip(lines, seen, strict=True):
+    for (ng_at, review_from), judged in zip(lines, seen["judged"], strict=True):
         for name, rate in expected_at(version, ng_at, review_from).items():
             for figure in ("count", "of", "low", "high"):
                 assert judged[name][figure] == pytest.approx(rate[figure], abs=1e-9), (
@@ -58,3 +60,15 @@ def test_escapes_overkill_review_and_their_intervals_are_the_same(media):
                     review_from,
                     name,
                 )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_proposed_thresholds_are_the_same_numbers(seed):
+    generator = np.random.default_rng(seed)
+    ok, ng = generator.normal(0.4, 0.1, 200), generator.normal(0.6, 0.1, 40)
+    if seed % 2:
+        ok, ng = ok.round(2), ng.round(2)
+    seen = in_browser({"ok": ok.tolist(), "ng": ng.tolist()}, [])
+    scores, is_ng = np.concatenate([ok, ng]), np.repeat([False, True], [200, 40])
+    assert seen["bestF1"] == best_f1(scores, is_ng).value
+    assert seen["fullRecall"] == full_recall(scores, is_ng).value

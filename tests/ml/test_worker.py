@@ -26,7 +26,7 @@ from tests.ml.factories import TINY, DatasetFactory, make_dataset
 pytestmark = pytest.mark.django_db(transaction=True)
 
 # Long enough to be caught in the middle.
-LONG = TINY | {"stage1_iterations": 100}
+LONG = TINY | {"stage1_iterations": 70}
 TIMEOUT_S = 60
 
 
@@ -115,6 +115,7 @@ def test_a_job_runs_on_a_worker(dataset):
     assert (Path(settings.ARTEFACT_DIR) / job.model_version.artefact).is_dir()
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_the_middle_loses_nothing_the_next_one_goes_on(dataset):
     with worker() as first:
         job = queue(dataset)
@@ -128,6 +129,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing_the_next_one_goes_on(datase
     assert ModelVersion.objects.get().scores.count() == 24
 
 
+@pytest.mark.slow
 def test_a_training_process_killed_under_a_living_worker_is_found_and_goes_on(dataset):
     with worker():
         job = queue(dataset)
@@ -139,6 +141,7 @@ def test_a_training_process_killed_under_a_living_worker_is_found_and_goes_on(da
     assert (job.state, job.attempts) == (JobState.DONE, 2)
 
 
+@pytest.mark.slow
 def test_a_worker_told_to_end_hands_its_job_back_and_leaves(dataset):
     with worker() as first:
         job = queue(dataset)
@@ -152,6 +155,7 @@ def test_a_worker_told_to_end_hands_its_job_back_and_leaves(dataset):
     assert (job.state, job.attempts) == (JobState.DONE, 1)
 
 
+@pytest.mark.slow
 def test_cancelling_stops_the_worker_and_keeps_the_checkpoint(dataset):
     with worker():
         job = queue(dataset)

@@ -109,7 +109,7 @@ function greatestBelow(scores, value) {
 }
 
 /**
- * The threshold with the best F1, the strictest of equals; null without NG scores.
+ * The threshold with the best F1, of equals the one with the fewest escapes; null without NG scores.
  * @param {SortedScores} scores
  * @returns {number|null}
  */
