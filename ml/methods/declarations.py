@@ -24,6 +24,12 @@ class WeakParameters(MethodParameters):
         description="Paper: plain SGD, a step after each image, its loss alone; whether stage 1 finds the "
         "defects is a matter of luck. Robust: Adam, a step after each pair, a term for the hottest cells.",
     )
+    pairs: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="NG and OK images in an iteration, so many of each.",
+    )
     height: int = Field(
         default=1408,
         ge=64,
@@ -42,7 +48,7 @@ class WeakParameters(MethodParameters):
         default=750,
         ge=1,
         le=100_000,
-        description="Stage 1, shared layers and LNet. One iteration is one NG and one OK image.",
+        description="Stage 1, shared layers and LNet.",
     )
     stage1_rate: float = Field(default=0.001, gt=0, le=1, description="Learning rate of stage 1.")
     stage2_iterations: int = Field(
@@ -80,7 +86,7 @@ class WeakParameters(MethodParameters):
         description="DNet's last pooling. Log-sum-exp keeps small defects; average is the other reading.",
     )
     normalisation: Literal["group", "instance"] = Field(
-        default="group",
+        default="instance",
         description="Both are the same function in training and on the line. Instance is batch "
         "normalisation at batch 1 as it trains.",
     )
@@ -124,13 +130,19 @@ WEAK: Final = MethodDeclaration(
     Parameters=WeakParameters,
     presets={
         "paper": WeakParameters(
-            recipe="paper", stage1_rate=0.1, stage2_rate=0.01, stage3_rate=0.001, initial_heat=0.5
+            recipe="paper",
+            pairs=1,
+            normalisation="instance",
+            stage1_rate=0.1,
+            stage2_rate=0.01,
+            stage3_rate=0.001,
+            initial_heat=0.5,
         ),
         "quick": WeakParameters(
             height=352, width=128, stage1_iterations=400, stage2_iterations=600, stage3_iterations=100
         ),
         "demo": WeakParameters(
-            height=96, width=96, stage1_iterations=150, stage2_iterations=200, stage3_iterations=0
+            height=96, width=96, stage1_iterations=80, stage2_iterations=120, stage3_iterations=0
         ),
     },
     module="ml.methods.weak",

@@ -1,5 +1,6 @@
 """Training images as a network takes them, read once where memory allows."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -28,13 +29,13 @@ class PreparedImages:
         self._left_bytes = budget_bytes
         self._kept: dict[int, np.ndarray] = {}
 
-    def batch(self, index: int) -> np.ndarray:
-        """One image as a batch of one, float32 [1, C, H, W], normalised.
+    def batch(self, indices: Sequence[int]) -> np.ndarray:
+        """Images as the network takes them, float32 [B, C, H, W].
 
         Raises:
             ImageUnusable: the preprocessing can't take the image.
         """
-        return self._preprocessing.normalised([self._resized(index)])
+        return self._preprocessing.normalised([self._resized(index) for index in indices])
 
     def _resized(self, index: int) -> np.ndarray:
         kept = self._kept.get(index)

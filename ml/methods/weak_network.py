@@ -90,10 +90,11 @@ class WeakNetwork(nn.Module):
     """Shared layers → LNet → heat map; features and heat map → DNet → one number.
 
     Batch normalisation of the tables is replaced by a normalisation over one image, since at the paper's
-    batch of one it computes one function in training and another on the line.
+    batch of one it computes one function in training and another on the line. In DNet it is always over
+    groups: its last maps may hold a few cells, of which one channel's statistics say nothing.
 
     Args:
-        normalisation: key of `NORMALISATIONS`.
+        normalisation: key of `NORMALISATIONS`, for shared layers and LNet.
         pooling: D9 and the heat map's pooling: log-sum-exp or average.
         initial_q: the heat map's value everywhere before training, 0 to 1.
     """
@@ -105,7 +106,7 @@ class WeakNetwork(nn.Module):
         self.shared = _layers(SHARED, 1, norm, "reflect")
         self.localise = _layers(LNET, SHARED[-1].filters, norm, "reflect")
         self.heat = HeatHead(LNET[-1].filters, initial_q)
-        self.decide = _layers(DNET, SHARED[-1].filters, norm, "replicate")
+        self.decide = _layers(DNET, SHARED[-1].filters, group_norm, "replicate")
         self.dense = nn.Sequential(nn.Linear(DNET[-1].filters + 1, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1))
 
     def features(self, images: Tensor) -> Tensor:
@@ -160,34 +161,33 @@ def _layers(
 
 
 def loss_ng(q: Tensor) -> Tensor:
-    """Loss_positive, eq. (3): minus the entropy of Q, the mean of an NG image's heat map."""
+    """Loss_positive, eq. (3): minus the entropy of Q, the mean of an NG image's heat map; [B] → [B]."""
     return q * torch.log(q) + (1 - q) * torch.log1p(-q)
 
 
 def loss_ok(q: Tensor) -> Tensor:
-    """Loss_negative, eq. (4): cross-entropy of Q against 0. The square in eq. (5) belongs to 1 - y."""
+    """Loss_negative, eq. (4): cross-entropy of Q against 0; [B] → [B]. Eq. (5)'s square is a misprint."""
     return -torch.log1p(-q)
 
 
 def mean_heat(heat_map: Tensor) -> Tensor:
-    """Q, kept a hair inside (0, 1) so that its logarithms are finite."""
-    return heat_map.mean().clamp(1e-7, 1 - 1e-7)
+    """Q, [B, 1, h, w] → [B], kept a hair inside (0, 1) so that its logarithms are finite."""
+    return heat_map.mean(dim=(1, 2, 3)).clamp(1e-7, 1 - 1e-7)
 
 
-def loss_top(heat_map: Tensor, share: float, is_ng: bool) -> Tensor:
-    """Cross-entropy of the mean of the hottest cells; not in the paper.
+def top_heat(heat_map: Tensor, share: float) -> Tensor:
+    """Mean of the hottest cells, [B, 1, h, w] → [B]; not in the paper.
 
     Eq. (3) asks an NG image for any split of its cells, and is content with one that has nothing to do with
-    the defect. This asks that an NG image has hot cells and an OK image has none.
+    the defect. Cross-entropy of this asks that an NG image has hot cells and an OK image has none.
 
     Args:
-        heat_map: [1, 1, h, w] in (0, 1).
+        heat_map: in (0, 1).
         share: of the cells that count, 0 to 1; at least one does.
-        is_ng: the image's label.
     """
-    cells = heat_map.flatten()
-    hottest = cells.topk(max(1, round(share * cells.numel()))).values.mean().clamp(1e-6, 1 - 1e-6)
-    return -torch.log(hottest) if is_ng else -torch.log1p(-hottest)
+    cells = heat_map.flatten(1)
+    hottest = cells.topk(max(1, round(share * cells.shape[1])), dim=1).values
+    return hottest.mean(dim=1).clamp(1e-6, 1 - 1e-6)
 
 
 def collaborative_factor(step: int, steps: int, every: int, alpha_init: float) -> float:

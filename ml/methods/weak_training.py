@@ -27,13 +27,14 @@ from ml.methods.weak_network import (
     collaborative_factor,
     loss_ng,
     loss_ok,
-    loss_top,
     mean_heat,
+    top_heat,
 )
 from ml.preprocessing import Preprocessing
 
 CHECKPOINT_EVERY: Final = 100  # iterations
 POINTS_A_STAGE: Final = 200  # of the live curves
+BATCH_PX: Final = 800_000  # of input in one forward and backward pass; bounds memory, not the result
 FEATURES_BUDGET_BYTES: Final = 2_000_000_000
 
 # The robust recipe's weights of the paper's loss and of the term for the hottest cells.
@@ -41,7 +42,7 @@ WEAK_WEIGHT: Final = 0.3
 TOP_WEIGHT: Final = 1.0
 TOP_SHARE: Final = 0.01  # of a map's cells
 
-Figures = dict[str, Tensor | float]
+Figures = dict[str, Tensor]  # one value an image
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,11 @@ class Stage:
 
     Attributes:
         title: for a person.
-        iterations: of one NG and one OK image each.
+        iterations: of `pairs` NG and as many OK images each.
         cost: of an iteration, against the first stage's; for the progress bar.
         weights: that it trains.
         rate_at: learning rate at an iteration, counted from 0.
-        loss_of: image, whether it is NG, and iteration counted from 1 → loss and figures for the curves.
+        losses_of: images, is_ng bool [B], iteration counted from 1 → losses [B] and figures.
     """
 
     title: str
@@ -62,7 +63,7 @@ class Stage:
     cost: float
     weights: Sequence[torch.nn.Parameter]
     rate_at: Callable[[int], float]
-    loss_of: Callable[[int, bool, int], tuple[Tensor, Figures]]
+    losses_of: Callable[[Sequence[int], Tensor, int], tuple[Tensor, Figures]]
 
 
 class WeakTraining:
@@ -87,6 +88,7 @@ class WeakTraining:
             training, Preprocessing(parameters.height, parameters.width, "grey", rois=training.rois), seed
         )
         self.images = PreparedImages(training, self.preprocessing)
+        self.images_at_once = max(1, BATCH_PX // (parameters.height * parameters.width))
         self.frozen = FrozenFeatures(self._features_of)
         self.is_bf16 = computes_bf16(parameters.precision)
         with torch.random.fork_rng(devices=[]):
@@ -155,7 +157,7 @@ class WeakTraining:
                 self._save(number, iteration, optimiser)
             for group in optimiser.param_groups:
                 group["lr"] = stage.rate_at(iteration)
-            for figures in self._iteration(stage, optimiser, iteration, [int(o[iteration]) for o in orders]):
+            for figures in self._iteration(stage, optimiser, iteration, orders):
                 curves.add(figures)
             if (iteration + 1) % curves.every == 0 or iteration + 1 == stage.iterations:
                 self.on_progress(self._event(number, iteration + 1, curves.drained()))
@@ -163,77 +165,91 @@ class WeakTraining:
             self._save(number + 1, 0, None)
 
     def _iteration(
-        self, stage: Stage, optimiser: torch.optim.Optimizer, iteration: int, pair: Sequence[int]
+        self, stage: Stage, optimiser: torch.optim.Optimizer, iteration: int, orders: Sequence[np.ndarray]
     ) -> Iterator[Figures]:
-        """An NG and an OK image: a step after each (the paper), or one step on both.
+        """NG and OK images: a step after each (the paper), or one step on all of them.
 
-        With a step after each, what both images share goes up and down with them; on both, it cancels out.
+        With a step after each, what both kinds share goes up and down with them; together, it cancels out.
         """
-        for is_ng, index in zip((True, False), pair, strict=True):
-            loss, figures = stage.loss_of(index, is_ng, iteration + 1)
-            if not math.isfinite(loss.item()):
-                raise TrainingDiverged(stage.title, iteration + 1, self.checkpoints.last)
-            loss.backward()
-            if self.parameters.recipe == "paper" or not is_ng:
-                optimiser.step()
-                optimiser.zero_grad(set_to_none=True)
-            yield figures
+        ng, ok = ([int(index) for index in order[iteration]] for order in orders)
+        together = (
+            [[*ng, *ok]]
+            if self.parameters.recipe == "robust"
+            else [[i] for pair in zip(ng, ok, strict=True) for i in pair]
+        )
+        for images in together:
+            for start in range(0, len(images), self.images_at_once):
+                some = images[start : start + self.images_at_once]
+                losses, figures = stage.losses_of(some, self._labels(some), iteration + 1)
+                loss = losses.sum() / len(images)
+                if not math.isfinite(loss.item()):
+                    raise TrainingDiverged(stage.title, iteration + 1, self.checkpoints.last)
+                loss.backward()
+                yield figures
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
 
-    def _locate(self, index: int, is_ng: bool, step: int) -> tuple[Tensor, Figures]:
+    def _locate(self, images: Sequence[int], is_ng: Tensor, step: int) -> tuple[Tensor, Figures]:
         """Loss_weak, eqs. (3) to (6)."""
         p = self.parameters
         alpha = collaborative_factor(step, p.stage1_iterations, p.alpha_every, p.alpha_init)
         with self._autocast():
-            heat_map = self.network.heat_map(self.network.features(self._image(index)))
-        loss, figures = self._loss_weak(heat_map, is_ng, alpha)
-        return loss, figures | {"Collaborative factor": alpha}
+            heat_map = self.network.heat_map(self.network.features(self._batch(images)))
+        losses, figures = self._losses_weak(heat_map, is_ng, alpha)
+        return losses, figures | {"Collaborative factor": torch.tensor([alpha])}
 
-    def _decide(self, index: int, is_ng: bool, step: int) -> tuple[Tensor, Figures]:
+    def _decide(self, images: Sequence[int], is_ng: Tensor, step: int) -> tuple[Tensor, Figures]:
         """Cross-entropy of DNet, eq. (1), on features that stage 1 left."""
-        features, heat_map = self.frozen[index]
+        features, heat_map = (torch.cat(parts) for parts in zip(*map(self.frozen.of, images), strict=True))
         with self._autocast():
             logit = self.network.decision(features, heat_map)
-        return self._loss_class(logit, is_ng)
+        return self._losses_class(logit, is_ng)
 
-    def _refine(self, index: int, is_ng: bool, step: int) -> tuple[Tensor, Figures]:
+    def _refine(self, images: Sequence[int], is_ng: Tensor, step: int) -> tuple[Tensor, Figures]:
         """Both losses, the factor at its first value (section IV-C)."""
         with self._autocast():
-            features = self.network.features(self._image(index))
+            features = self.network.features(self._batch(images))
             heat_map = self.network.heat_map(features)
             logit = self.network.decision(features, heat_map)
-        weak, figures = self._loss_weak(heat_map, is_ng, self.parameters.alpha_init)
-        decided, more = self._loss_class(logit, is_ng)
+        weak, figures = self._losses_weak(heat_map, is_ng, self.parameters.alpha_init)
+        decided, more = self._losses_class(logit, is_ng)
         return weak + decided, figures | more
 
-    def _loss_weak(self, heat_map: Tensor, is_ng: bool, alpha: float) -> tuple[Tensor, Figures]:
+    def _losses_weak(self, heat_map: Tensor, is_ng: Tensor, alpha: float) -> tuple[Tensor, Figures]:
         q = mean_heat(heat_map)
-        loss = loss_ng(q) if is_ng else alpha * loss_ok(q)
+        losses = torch.where(is_ng, loss_ng(q), alpha * loss_ok(q))
         if self.parameters.recipe == "robust":
-            loss = WEAK_WEIGHT * loss + TOP_WEIGHT * loss_top(heat_map, TOP_SHARE, is_ng)
-        kind = "NG" if is_ng else "OK"
-        return loss, {f"Mean heat, {kind}": q.detach(), f"Peak heat, {kind}": heat_map.detach().max()}
+            top = F.binary_cross_entropy(top_heat(heat_map, TOP_SHARE), is_ng.float(), reduction="none")
+            losses = WEAK_WEIGHT * losses + TOP_WEIGHT * top
+        peak = heat_map.detach().amax(dim=(1, 2, 3))
+        return losses, by_kind("Mean heat", q.detach(), is_ng) | by_kind("Peak heat", peak, is_ng)
 
-    def _loss_class(self, logit: Tensor, is_ng: bool) -> tuple[Tensor, Figures]:
-        loss = F.binary_cross_entropy_with_logits(logit, torch.full_like(logit, float(is_ng)))
-        return loss, {f"Decision loss, {'NG' if is_ng else 'OK'}": loss.detach()}
+    def _losses_class(self, logit: Tensor, is_ng: Tensor) -> tuple[Tensor, Figures]:
+        losses = F.binary_cross_entropy_with_logits(logit, is_ng.float(), reduction="none")
+        return losses, by_kind("Decision loss", losses.detach(), is_ng)
 
-    def _image(self, index: int) -> Tensor:
-        return torch.from_numpy(self.images.batch(index))
+    def _labels(self, images: Sequence[int]) -> Tensor:
+        return torch.from_numpy(np.asarray(self.training.is_ng, bool)[np.asarray(images)])
 
-    def _features_of(self, index: int) -> tuple[Tensor, Tensor]:
+    def _batch(self, images: Sequence[int]) -> Tensor:
+        return torch.from_numpy(self.images.batch(images))
+
+    def _features_of(self, image: int) -> tuple[Tensor, Tensor]:
         with torch.no_grad(), self._autocast():
-            features = self.network.features(self._image(index))
+            features = self.network.features(self._batch([image]))
             return features, self.network.heat_map(features)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.is_bf16)
 
-    def _order(self, stage: int, is_ng: bool, draws: int) -> np.ndarray:
-        """int64 [draws]: permutations of the kind's images, one after the other."""
+    def _order(self, stage: int, is_ng: bool, iterations: int) -> np.ndarray:
+        """int64 [iterations, pairs]: permutations of the kind's images, one after the other."""
         rng = np.random.default_rng([self.seed, stage, int(is_ng)])
         images = np.flatnonzero(np.asarray(self.training.is_ng, bool) == is_ng)
+        draws = iterations * self.parameters.pairs
         rounds = max(1, math.ceil(draws / len(images)))
-        return np.concatenate([rng.permutation(images) for _ in range(rounds)])[:draws]
+        order = np.concatenate([rng.permutation(images) for _ in range(rounds)])
+        return order[:draws].reshape(iterations, self.parameters.pairs)
 
     def _saved_state(self) -> SavedState | None:
         found = self.checkpoints.load()
@@ -278,7 +294,7 @@ class FrozenFeatures:
         self._left_bytes = budget_bytes
         self._kept: dict[int, tuple[Tensor, Tensor]] = {}
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+    def of(self, index: int) -> tuple[Tensor, Tensor]:
         kept = self._kept.get(index)
         if kept is not None:
             return kept
@@ -299,12 +315,16 @@ class Curves:
 
     def add(self, figures: Figures) -> None:
         for name, value in figures.items():
-            self._values.setdefault(name, []).append(float(value))
+            self._values.setdefault(name, []).extend(value.tolist())
 
     def drained(self) -> dict[str, float]:
-        means = {name: sum(values) / len(values) for name, values in self._values.items()}
+        means = {name: sum(values) / len(values) for name, values in self._values.items() if values}
         self._values.clear()
         return means
+
+
+def by_kind(name: str, values: Tensor, is_ng: Tensor) -> Figures:
+    return {f"{name}, NG": values[is_ng], f"{name}, OK": values[~is_ng]}
 
 
 def new_network(parameters: WeakParameters) -> WeakNetwork:

@@ -11,6 +11,7 @@ from ml.methods.contract import Prediction
 from ml.serving.artefact import ParityImages
 
 TOLERANCE: Final = 1e-4  # of the spread of the held images' scores
+LEAST_SPREAD: Final = 0.05  # of their size: closer scores are told apart by float32's rounding alone
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class EngineParity:
         engine: its name.
         max_difference: the largest difference of a score.
         max_map_difference: the largest difference of a map's value; told, not judged.
-        spread: the held images' highest score less their lowest.
+        spread: the held images' highest score less their lowest; at least `LEAST_SPREAD` of their size.
         passed: the largest difference is within `TOLERANCE` of the spread.
     """
 
@@ -74,7 +75,7 @@ def compare(held: ParityImages, given: Prediction, engine: str) -> EngineParity:
     """Scores and maps of an engine against those held in the artefact."""
     expected = held.expected
     difference = float(np.max(np.abs(given.scores - expected.scores)))
-    spread = float(np.ptp(expected.scores))
+    spread = float(max(np.ptp(expected.scores), LEAST_SPREAD * np.max(np.abs(expected.scores))))
     same_shape = given.maps.shape == expected.maps.shape
     return EngineParity(
         engine=engine,
