@@ -232,6 +232,16 @@ class TestModelPages:
         )
         assert context["worst_ng"][0].score == pytest.approx(0.55)
 
+    def test_one_costs_the_same_with_one_operating_point_as_with_many(
+        self, version, as_role, django_assert_num_queries
+    ):
+        client = as_role("engineer")
+        for _ in range(2):
+            with django_assert_num_queries(7):
+                client.get(version.get_absolute_url())
+            for number in range(10):
+                make_point(version, ng_at=number)
+
     def test_an_operator_can_look_but_has_no_button_to_save(self, version, as_role):
         page = as_role("operator").get(version.get_absolute_url()).content.decode()
         assert "data-scores" in page
