@@ -1,0 +1,65 @@
+"""An artefact whose network takes a millisecond: the score is the mean of the image, the map its 8 × 8 cells."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from ml.methods.contract import Prediction
+from ml.preprocessing import Preprocessing
+from ml.serving.artefact import ONNX, WEIGHTS, Card, ParityImages, write_card, write_parity
+
+SIZE = 16
+
+
+def make_images(count: int = 4) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(50 * index, 50 * index + 40, (SIZE, SIZE), dtype=np.uint8) for index in range(count)]
+
+
+def expected_of(images: list[np.ndarray]) -> Prediction:
+    cells = np.stack([image.reshape(2, 8, 2, 8).mean(axis=(1, 3)) / 255 for image in images])
+    return Prediction(cells.mean(axis=(1, 2)), cells.astype(np.float32))
+
+
+def make_network(score_from: str = "mean") -> bytes:
+    """An ONNX file; with `score_from` "log", a black image has no finite score."""
+    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 1, SIZE, SIZE])
+    score = helper.make_tensor_value_info("score", TensorProto.FLOAT, ["batch"])
+    cells = helper.make_tensor_value_info("map", TensorProto.FLOAT, ["batch", 2, 2])
+    nodes = [
+        helper.make_node("AveragePool", ["images"], ["pooled"], kernel_shape=[8, 8], strides=[8, 8]),
+        helper.make_node("Squeeze", ["pooled", "channel"], ["map"]),
+        helper.make_node("ReduceMean", ["map", "both"], ["mean"], keepdims=0),
+        helper.make_node("Log" if score_from == "log" else "Identity", ["mean"], ["score"]),
+    ]
+    constants = [
+        helper.make_tensor("channel", TensorProto.INT64, [1], [1]),
+        helper.make_tensor("both", TensorProto.INT64, [2], [1, 2]),
+    ]
+    graph = helper.make_graph(nodes, "mean", [images], [score, cells], constants)
+    opset = [helper.make_opsetid("", 18)]
+    return onnx.ModelProto.SerializeToString(helper.make_model(graph, opset_imports=opset, ir_version=8))
+
+
+def make_artefact(
+    folder: Path, *, network: bytes | None = None, expected: Prediction | None = None, **card
+) -> Path:
+    folder.mkdir(parents=True)
+    images = make_images()
+    (folder / ONNX).write_bytes(network or make_network())
+    (folder / WEIGHTS).write_bytes(b"none")
+    write_parity(folder, ParityImages(images, ["top"] * len(images), expected or expected_of(images)))
+    values = {
+        "method": "weak",
+        "parameters": {},
+        "seed": 0,
+        "preprocessing": Preprocessing(SIZE, SIZE, mean=(0.0,), std=(1.0,)),
+        "classes": ("OK", "NG"),
+        "score": "identity",
+        "extra": {"note": "größer"},
+        "files": {},
+    }
+    write_card(folder, Card(**(values | card)))
+    return folder
