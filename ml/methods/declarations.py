@@ -142,7 +142,12 @@ WEAK: Final = MethodDeclaration(
             height=352, width=128, stage1_iterations=400, stage2_iterations=600, stage3_iterations=100
         ),
         "demo": WeakParameters(
-            height=96, width=96, stage1_iterations=80, stage2_iterations=120, stage3_iterations=0
+            height=96,
+            width=96,
+            pairs=2,
+            stage1_iterations=120,
+            stage2_iterations=120,
+            stage3_iterations=20,
         ),
     },
     module="ml.methods.weak",
