@@ -19,7 +19,7 @@ from supervisor.xmlrpc import SupervisorTransport
 LINES_FOLDER = "supervisor-lines"
 
 BACKOFF_STARTS = 1000  # the supervisor waits one second longer before each new try
-STOP_WITHIN_S = 12
+STOP_WITHIN_S = 15
 
 
 @dataclass(frozen=True)
