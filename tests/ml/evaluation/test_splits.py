@@ -104,3 +104,10 @@ def test_long_chains_are_joined_without_deep_recursion():
     left = [index // 2 for index in range(count)]
     right = [(index + 1) // 2 for index in range(count)]
     assert set(joined_groups(count, [left, right])) == {0}
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_large_hold_out_leaves_both_kinds_to_train_on(seed):
+    is_ng = np.arange(8) < 4
+    held = grouped_hold_out(is_ng, [str(index) for index in range(8)], 0.95, seed)
+    assert set(is_ng[~held]) == {True, False}

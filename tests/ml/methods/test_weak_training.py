@@ -94,6 +94,15 @@ def test_a_checkpoint_of_other_parameters_is_not_taken(tmp_path):
     assert "made with other images or parameters" in seen[0].message
 
 
+def test_a_checkpoint_of_another_seed_is_not_taken(tmp_path):
+    with pytest.raises(TrainingStopped):
+        weak.fit(training_set(), tiny(), seed=3, checkpoint=tmp_path, stop=StopAt(2))
+    seen = []
+    with pytest.raises(TrainingStopped):
+        weak.fit(training_set(), tiny(), seed=4, checkpoint=tmp_path, stop=StopAt(0), on_progress=seen.append)
+    assert (seen[0].iteration, "made with other" in seen[0].message) == (0, True)
+
+
 def test_a_torn_checkpoint_is_told_and_the_fit_starts_again(tmp_path):
     with pytest.raises(TrainingStopped):
         weak.fit(training_set(), tiny(), seed=3, checkpoint=tmp_path, stop=StopAt(2))
@@ -227,6 +236,12 @@ def test_stage_two_leaves_shared_layers_and_lnet_alone():
         if not torch.equal(tensor, before[name])
     }
     assert changed == {"decide", "dense"}
+
+
+def test_the_rate_of_stage_two_falls_to_a_tenth_half_way():
+    run = WeakTraining(training_set(), tiny(stage2_iterations=7), 0, ignore_progress, never_stop, None)
+    rates = [run.stages[1].rate_at(iteration) for iteration in range(7)]
+    assert rates == pytest.approx([0.001] * 3 + [0.0001] * 4)
 
 
 def test_images_beyond_the_budget_are_read_again_and_come_out_alike():
