@@ -1,7 +1,5 @@
 """A network as ONNX, checked, in the shape that `ml.serving` runs."""
 
-import contextlib
-import io
 import logging
 import warnings
 from pathlib import Path
@@ -26,8 +24,8 @@ def export_onnx(network: nn.Module, preprocessing: Preprocessing, path: Path) ->
     """
     example = torch.zeros(2, preprocessing.channels, preprocessing.height, preprocessing.width)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns of its own parts
         program = torch.onnx.export(
             network,
             (example,),
