@@ -1,25 +1,13 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from annotation.admin import ReadOnly, ReadOnlyAdmin
 from inspection import selectors
 
 from .models import Alarm, Deployment, Line, Part, Station, View
-
-
-class ReadOnly:
-    """Records of what happened: looked at here, never changed."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
 
 
 class StationInline(admin.TabularInline):
@@ -48,7 +36,7 @@ class StationAdmin(admin.ModelAdmin):
 
 
 @admin.register(Deployment)
-class DeploymentAdmin(ReadOnly, admin.ModelAdmin):
+class DeploymentAdmin(ReadOnlyAdmin):
     list_display = ["id", "line", "operating_point", "state", "engine", "created_by", "created_at", "live_at"]
     list_filter = ["state", "line"]
 
@@ -57,7 +45,7 @@ class DeploymentAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(Part)
-class PartAdmin(ReadOnly, admin.ModelAdmin):
+class PartAdmin(ReadOnlyAdmin):
     list_display = ["line", "sequence", "serial", "verdict", "score", "total_ms", "judged_at"]
     list_filter = ["line", "verdict"]
     list_select_related = ["line"]
@@ -68,7 +56,7 @@ class PartAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(Alarm)
-class AlarmAdmin(ReadOnly, admin.ModelAdmin):
+class AlarmAdmin(ReadOnlyAdmin):
     list_display = ["line", "code", "message", "raised_at", "cleared_at", "acknowledged_by"]
     list_filter = ["line", "code"]
     list_select_related = ["line", "acknowledged_by"]

@@ -3,20 +3,9 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from annotation.admin import ReadOnlyAdmin
+
 from .models import ModelVersion, OperatingPoint, Snapshot, TrainingJob
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """To look at: these rows are made and changed by the program alone."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(Snapshot)

@@ -18,5 +18,12 @@ class User(AbstractUser):
 
     objects = PeopleManager()
 
+    def save(self, *args, **kwargs) -> None:
+        # The role alone says who may administer; Django's own two flags follow it.
+        self.is_staff = self.is_superuser = self.role == Role.ADMIN
+        if (fields := kwargs.get("update_fields")) is not None:
+            kwargs["update_fields"] = {*fields, "is_staff", "is_superuser"}
+        super().save(*args, **kwargs)
+
     def is_at_least(self, role: Role) -> bool:
         return self.is_active and Role(self.role).rank >= role.rank

@@ -260,5 +260,10 @@ LOGGING = {
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {"axes": {"level": "WARNING"}, "onnx_ir": {"level": "WARNING"}, "onnxscript": {"level": "WARNING"}, "pymodbus": {"level": "CRITICAL"}},
+    "loggers": {
+        "axes": {"level": "WARNING"},
+        "onnx_ir": {"level": "WARNING"},
+        "onnxscript": {"level": "WARNING"},
+        "pymodbus": {"level": "CRITICAL"},
+    },
 }

@@ -67,12 +67,11 @@ def instance_norm(channels: int) -> nn.Module:
 NORMALISATIONS: Final = {"group": group_norm, "instance": instance_norm}
 
 
-class HeatHead(nn.Module):
-    """L4: a 1 × 1 convolution whose output is divided by the root of its inputs' number.
+class ScaledHead(nn.Module):
+    """L4 without normalisation: a 1 × 1 convolution, divided by the root of its inputs' number.
 
-    It stands for the table's batch normalisation. Undivided, the first steps at the paper's rate of 0.1 move
-    all 512 weights one way, and every map to 0, where the loss has no slope left. A normalisation over the
-    image would give the map of every image, OK or NG, the same spread.
+    Undivided, the first steps move all 512 weights one way, and every map to 0, where the loss has no slope
+    left. The paper's normalisation avoids that too, but gives the map of every image, OK or NG, one spread.
     """
 
     def __init__(self, channels: int, initial_q: float) -> None:
@@ -86,6 +85,21 @@ class HeatHead(nn.Module):
         return F.conv2d(values, self.weight * self.scale, self.bias)
 
 
+class NormalisedHead(nn.Module):
+    """L4 as in table 2, normalised over one image: what batch normalisation computes at batch 1."""
+
+    def __init__(self, channels: int, initial_q: float) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(channels, 1, 1, bias=False)
+        self.norm = nn.GroupNorm(1, 1)
+        nn.init.constant_(self.norm.bias, math.log(initial_q / (1 - initial_q)))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """[B, C, h, w] → [B, 1, h, w]."""
+        normalised: Tensor = self.norm(self.convolution(values))
+        return normalised
+
+
 class WeakNetwork(nn.Module):
     """Shared layers → LNet → heat map; features and heat map → DNet → one number.
 
@@ -96,16 +110,20 @@ class WeakNetwork(nn.Module):
     Args:
         normalisation: key of `NORMALISATIONS`, for shared layers and LNet.
         pooling: D9 and the heat map's pooling: log-sum-exp or average.
-        initial_q: the heat map's value everywhere before training, 0 to 1.
+        initial_q: the heat map's value before training, 0 to 1.
+        is_map_normalised: L4 as in table 2, or without its normalisation.
     """
 
-    def __init__(self, normalisation: str, pooling: str, initial_q: float) -> None:
+    def __init__(
+        self, normalisation: str, pooling: str, initial_q: float, *, is_map_normalised: bool = False
+    ) -> None:
         super().__init__()
         norm = NORMALISATIONS[normalisation]
         self.pooling = pooling
         self.shared = _layers(SHARED, 1, norm, "reflect")
         self.localise = _layers(LNET, SHARED[-1].filters, norm, "reflect")
-        self.heat = HeatHead(LNET[-1].filters, initial_q)
+        head = NormalisedHead if is_map_normalised else ScaledHead
+        self.heat = head(LNET[-1].filters, initial_q)
         self.decide = _layers(DNET, SHARED[-1].filters, group_norm, "replicate")
         self.dense = nn.Sequential(nn.Linear(DNET[-1].filters + 1, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1))
 

@@ -328,7 +328,12 @@ def by_kind(name: str, values: Tensor, is_ng: Tensor) -> Figures:
 
 
 def new_network(parameters: WeakParameters) -> WeakNetwork:
-    return WeakNetwork(parameters.normalisation, parameters.pooling, parameters.initial_heat)
+    return WeakNetwork(
+        parameters.normalisation,
+        parameters.pooling,
+        parameters.initial_heat,
+        is_map_normalised=parameters.recipe == "paper",
+    )
 
 
 def computes_bf16(precision: str) -> bool:
