@@ -62,8 +62,9 @@ def test_a_size_that_is_padded_gives_what_padding_by_reflection_beforehand_gives
 
 
 @pytest.mark.parametrize("normalisation", ["group", "instance"])
-def test_training_and_inference_are_the_same_function(normalisation):
-    net, image = network(normalisation), images(2)
+@pytest.mark.parametrize("is_map_normalised", [True, False])
+def test_training_and_inference_are_the_same_function(normalisation, is_map_normalised):
+    net, image = WeakNetwork(normalisation, "lse", 0.1, is_map_normalised=is_map_normalised).eval(), images(2)
     with torch.no_grad():
         inferred = net(image)
         trained = net.train()(image)
@@ -93,6 +94,19 @@ def test_the_map_begins_near_its_initial_value():
     with torch.no_grad():
         _, heat_map = network(initial_q=0.02)(images(4))
     assert 0.002 < float(heat_map.mean()) < 0.2
+
+
+def test_the_papers_head_gives_every_image_one_spread_and_the_other_does_not():
+    faint, strong = images(1), images(1, seed=2) * 5
+    strong[0, 0, 30:34, 10:50] += 40
+    spreads = []
+    for is_map_normalised in (True, False):
+        torch.manual_seed(0)
+        net = WeakNetwork("group", "lse", 0.5, is_map_normalised=is_map_normalised).eval()
+        with torch.no_grad():
+            spreads.append([float(torch.logit(net(image)[1]).std()) for image in (faint, strong)])
+    assert spreads[0] == pytest.approx([1.0, 1.0], abs=0.01)
+    assert abs(spreads[1][1] / spreads[1][0] - 1) > 0.05
 
 
 def test_a_cold_map_leaves_the_features_and_a_hot_one_doubles_them():
