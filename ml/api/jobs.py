@@ -16,7 +16,7 @@ from ml.methods.declarations import METHODS
 from ml.models import TrainingJob
 from ml.selectors import jobs as job_rows
 from ml.services import jobs
-from ml.tasks import train
+from ml.tasks import ask_for_training
 
 
 class JobSerializer(serializers.ModelSerializer):
@@ -95,7 +95,7 @@ class JobViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
         asked = NewJobSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         job = jobs.queue_job(author=request.user, **asked.validated_data)
-        train.delay_on_commit(job.pk)
+        ask_for_training(job)
         return Response(JobSerializer(job).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=None, responses=JobSerializer)
@@ -109,5 +109,5 @@ class JobViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
     def resume(self, request: Request, pk: str) -> Response:
         """Queue a cancelled or failed job again; it goes on from its checkpoint."""
         job = jobs.resume_job(job=self.get_object(), actor=request.user)
-        train.delay_on_commit(job.pk)
+        ask_for_training(job)
         return Response(JobSerializer(job).data)

@@ -193,6 +193,11 @@ def find_lost_jobs() -> list[int]:
     return ids
 
 
+def note_unasked(job_id: int) -> None:
+    """No worker could be asked for a queued job: it is found as lost at the next look, not after the wait."""
+    TrainingJob.objects.filter(pk=job_id, state=JobState.QUEUED).update(asked_at=None)
+
+
 def _end_lost(job: TrainingJob) -> None:
     if job.is_cancel_requested:
         changes: dict[str, Any] = {"state": JobState.CANCELLED}

@@ -16,7 +16,7 @@ from ml.methods.contract import NotEnoughImages, check_needs
 from ml.methods.declarations import METHODS, MethodDeclaration
 from ml.selectors.images import counts_of_dataset
 from ml.services.jobs import queue_job
-from ml.tasks import train
+from ml.tasks import ask_for_training
 
 
 @require_http_methods(["GET", "POST"])
@@ -83,7 +83,7 @@ def _queue(request: HttpRequest) -> HttpResponse:
         except DomainError as error:
             form.add_error(None, str(error))
         else:
-            train.delay_on_commit(job.pk)
+            ask_for_training(job)
             return redirect(job)
     dataset = form.cleaned_data.get("dataset") if hasattr(form, "cleaned_data") else None
     return _page(request, form, parameters, declaration, dataset, status=422)

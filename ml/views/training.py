@@ -15,7 +15,7 @@ from ml.methods.declarations import METHODS
 from ml.models import TrainingJob
 from ml.selectors import jobs as job_rows
 from ml.services import jobs
-from ml.tasks import train
+from ml.tasks import ask_for_training
 
 from .paging import newest_first_page
 
@@ -76,6 +76,6 @@ def training_resume(request: HttpRequest, job_id: int) -> HttpResponse:
     except DomainError as error:
         messages.error(request, str(error))
     else:
-        train.delay_on_commit(job.pk)
+        ask_for_training(job)
         messages.success(request, _("Queued again; it goes on from its last checkpoint."))
     return redirect(job)
