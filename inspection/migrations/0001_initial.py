@@ -547,6 +547,14 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddConstraint(
+            model_name="deployment",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state", "pending")),
+                fields=("line",),
+                name="one_pending_deployment_per_line",
+            ),
+        ),
+        migrations.AddConstraint(
             model_name="alarm",
             constraint=models.UniqueConstraint(
                 condition=models.Q(("cleared_at__isnull", True)),

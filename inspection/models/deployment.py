@@ -29,7 +29,12 @@ class Deployment(models.Model):
                 fields=["line"],
                 condition=models.Q(state=DeploymentState.LIVE),
                 name="one_live_deployment_per_line",
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["line"],
+                condition=models.Q(state=DeploymentState.PENDING),
+                name="one_pending_deployment_per_line",
+            ),
         ]
 
     def __str__(self) -> str:

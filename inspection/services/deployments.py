@@ -1,5 +1,7 @@
 """An operating point onto a line, and what became of it."""
 
+import logging
+
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -13,6 +15,8 @@ from inspection.choices import DeploymentState
 from inspection.models import Deployment, Line
 from ml.choices import ModelStage
 from ml.models import OperatingPoint
+
+logger = logging.getLogger(__name__)
 
 
 class DeploymentRefused(DomainError):
@@ -36,6 +40,7 @@ def deploy(*, operating_point: OperatingPoint, line: Line, by: User | None) -> D
             % {"version": version}
         )
     with transaction.atomic():
+        _lock(line.pk)
         line.deployments.filter(state=DeploymentState.PENDING).update(
             state=DeploymentState.SUPERSEDED, ended_at=timezone.now()
         )
@@ -53,14 +58,23 @@ def deploy(*, operating_point: OperatingPoint, line: Line, by: User | None) -> D
 def mark_live(*, deployment_id: int, engine: str) -> bool:
     """The line judges by it now; the one before is superseded.
 
+    A newer one may be pending meanwhile and stays so: until the line takes it, it judges by this one.
+
     Returns:
-        False where that is known already.
+        False where that is known already, or where a newer one is live: this one is superseded then.
     """
     with transaction.atomic():
-        deployment = Deployment.objects.select_for_update().select_related("line").get(pk=deployment_id)
+        _lock(Deployment.objects.values_list("line_id", flat=True).get(pk=deployment_id))
+        deployment = Deployment.objects.select_related(*events.DEPLOYMENT_RELATED).get(pk=deployment_id)
         if deployment.state == DeploymentState.LIVE:
             return False
         now = timezone.now()
+        if deployment.line.deployments.filter(state=DeploymentState.LIVE, pk__gt=deployment_id).exists():
+            logger.warning("deployment %d is not made live: a newer one is", deployment_id)
+            Deployment.objects.filter(pk=deployment_id, state=DeploymentState.PENDING).update(
+                state=DeploymentState.SUPERSEDED, ended_at=now
+            )
+            return False
         deployment.line.deployments.filter(state=DeploymentState.LIVE).update(
             state=DeploymentState.SUPERSEDED, ended_at=now
         )
@@ -105,6 +119,11 @@ def outlook(deployment: Deployment) -> str:
             "command": how_to_start(line),
         }
     return _("%(line)s loads and checks the model; it swaps between two parts.") % {"line": line}
+
+
+def _lock(line_id: int) -> None:
+    """Only one transaction at a time changes what a line is to judge by."""
+    Line.objects.select_for_update(no_key=True).get(pk=line_id)
 
 
 def _announce(deployment: Deployment) -> None:

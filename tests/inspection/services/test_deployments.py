@@ -1,9 +1,11 @@
 import pytest
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from annotation.models import AuditEntry
 from inspection.bus import liveness
 from inspection.choices import DeploymentState
-from inspection.models import Deployment
+from inspection.models import Deployment, Line
 from inspection.services.deployments import DeploymentRefused, deploy, mark_failed, mark_live, outlook
 from ml.choices import ModelStage
 from ml.models import OperatingPoint
@@ -104,3 +106,39 @@ def test_a_line_that_does_not_run_is_told_with_the_command_that_starts_it(line, 
 def test_a_line_that_runs_is_told_as_such(line, point, told, redis_here):
     liveness.announce(line.slug, liveness.LineStatus(pid=1, started_at=""))
     assert "swaps between two parts" in outlook(deploy(operating_point=point, line=line, by=None))
+
+
+def test_an_older_one_never_takes_the_place_of_a_newer_one_that_is_live(line, point, told):
+    older = deploy(operating_point=point, line=line, by=None)
+    newer = make_deployment(line, point)
+    assert not mark_live(deployment_id=older.pk, engine="")
+    assert states(line) == [(older.pk, "superseded"), (newer.pk, "live")]
+
+
+def test_a_newer_one_still_waits_when_the_line_says_that_the_one_before_is_live(line, point, told):
+    first = deploy(operating_point=point, line=line, by=None)
+    second = deploy(operating_point=point, line=line, by=None)
+    assert mark_live(deployment_id=first.pk, engine="")
+    assert states(line) == [(first.pk, "live"), (second.pk, "pending")]
+
+
+def test_two_cannot_wait_for_the_same_line(line, point):
+    make_deployment(line, point, state=DeploymentState.PENDING)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        make_deployment(line, point, state=DeploymentState.PENDING)
+
+
+def test_deploying_and_going_live_first_lock_the_line(line, point, told, monkeypatch):
+    """SQLite has no row locks, so what PostgreSQL would be asked for is looked at."""
+    asked: list[type] = []
+    real = QuerySet.select_for_update
+
+    def note(rows: QuerySet, **options) -> QuerySet:
+        asked.append(rows.model)
+        return real(rows, **options)
+
+    monkeypatch.setattr(QuerySet, "select_for_update", note)
+    deployment = deploy(operating_point=point, line=line, by=None)
+    assert asked == [Line]
+    mark_live(deployment_id=deployment.pk, engine="")
+    assert asked == [Line, Line]
