@@ -10,7 +10,7 @@ from inspection import selectors
 from .models import Alarm, Deployment, Line, Part, Station, View
 
 
-class StationInline(admin.TabularInline):
+class StationInline(ReadOnly, admin.TabularInline):
     model = Station
     extra = 0
 
@@ -22,7 +22,7 @@ class ViewInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(Line)
-class LineAdmin(admin.ModelAdmin):
+class LineAdmin(ReadOnlyAdmin):
     list_display = ["name", "slug", "trigger_mode", "plc_profile", "plc_host", "plc_port", "deadline_ms"]
     list_filter = ["plc_profile", "is_simulated"]
     search_fields = ["name"]
@@ -30,7 +30,7 @@ class LineAdmin(admin.ModelAdmin):
 
 
 @admin.register(Station)
-class StationAdmin(admin.ModelAdmin):
+class StationAdmin(ReadOnlyAdmin):
     list_display = ["line", "name", "position", "source"]
     list_select_related = ["line"]
 
