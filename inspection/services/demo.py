@@ -5,6 +5,7 @@ from django.utils.translation import gettext as _
 
 from annotation.choices import LabelHow
 from annotation.models import Dataset, Image
+from annotation.services import audit
 from annotation.services.datasets import class_named, create_dataset
 from annotation.services.labels import label_images
 from annotation.services.storage import store_image
@@ -18,39 +19,55 @@ from ml.services.jobs import queue_job
 TRAINING_DATASET = "Demo plates"
 LINE_DATASET = "Demo plates on the line"
 LINE_SLUG = "demo"
+SIMULATOR_HOST = "127.0.0.1"
 PART_PERIOD_MS = 1000
 _SEED = 7
 
 
+def demo_line() -> Line | None:
+    return Line.objects.filter(slug=LINE_SLUG).first()
+
+
+def uses_simulator(line: Line) -> bool:
+    """Whether the line still speaks to the simulator; a person may have pointed it at a real PLC."""
+    return line.is_simulated and line.plc_host == SIMULATOR_HOST and line.plc_profile == PlcProfile.HANDSHAKE
+
+
+@transaction.atomic
+def move_simulator(line: Line, *, plc_port: int) -> None:
+    """Where the simulator listens from now on; its port was taken by another program."""
+    audit.record(
+        actor=None, action="line.changed", target=line, details={"plc_port": [line.plc_port, plc_port]}
+    )
+    line.plc_port = plc_port
+    line.save(update_fields=["plc_port"])
+
+
 @transaction.atomic
 def make_demo(*, plc_port: int) -> Line:
-    """The demo's datasets and its line; what is there already stays as it is.
+    """The demo's datasets and its line.
 
     Args:
         plc_port: where the PLC simulator will listen on this machine.
     """
     _synthetic_dataset(TRAINING_DATASET, ok=80, ng=48, seed=_SEED, prefix="plate")
     parts = _synthetic_dataset(LINE_DATASET, ok=170, ng=30, seed=_SEED + 1, prefix="part")
-    line, is_new = Line.objects.get_or_create(
+    line = Line.objects.create(
         slug=LINE_SLUG,
-        defaults={
-            "name": _("Demo line"),
-            "is_simulated": True,
-            "part_rule": PartRule.ANY,
-            "trigger_mode": TriggerMode.PLC,
-            "plc_profile": PlcProfile.HANDSHAKE,
-        },
+        name=_("Demo line"),
+        is_simulated=True,
+        part_rule=PartRule.ANY,
+        trigger_mode=TriggerMode.PLC,
+        plc_profile=PlcProfile.HANDSHAKE,
+        plc_host=SIMULATOR_HOST,
+        plc_port=plc_port,
     )
-    if is_new:
-        Station.objects.create(
-            line=line,
-            name="top",
-            source=SourceKind.REPLAY,
-            source_settings={"dataset": parts.slug, "seed": _SEED},
-        )
-    if line.plc_port != plc_port:
-        line.plc_port = plc_port
-        line.save(update_fields=["plc_port"])
+    Station.objects.create(
+        line=line,
+        name="top",
+        source=SourceKind.REPLAY,
+        source_settings={"dataset": parts.slug, "seed": _SEED},
+    )
     return line
 
 

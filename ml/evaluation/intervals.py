@@ -50,7 +50,9 @@ def bootstrap_ranking(
         resamples: how many; those without an OK or an NG image are left out.
 
     Returns:
-        Of AUROC, of average precision; None where fewer than half of the draws held both kinds.
+        Of AUROC, of average precision; None where fewer than half of the draws held both kinds. Where every
+        NG image scores above every OK one each draw gives 1, and says nothing of what was not drawn: the
+        lower end is then Wilson's for as many hits without a miss as the rarer kind has groups.
     """
     _, group_of = np.unique(np.asarray(groups, str), return_inverse=True)
     count = int(group_of.max()) + 1
@@ -65,6 +67,10 @@ def bootstrap_ranking(
     usable = np.isfinite(auroc)
     if usable.sum() * 2 < resamples:
         return None, None
+    if auroc[usable].min() == 1:
+        rarer = min(len(np.unique(group_of[is_ng])), len(np.unique(group_of[~is_ng])))
+        perfect = wilson(rarer, rarer)
+        return perfect, perfect
     return _percentiles(auroc[usable]), _percentiles(precision[usable])
 
 

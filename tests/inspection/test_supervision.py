@@ -47,6 +47,16 @@ def test_a_path_with_blanks_and_percent_signs_stays_one_word(tmp_path, control):
     assert f'"{root / "manage.py"}"' in command
 
 
+def test_the_lines_files_are_found_in_a_folder_with_blanks_and_percent_signs(tmp_path, control):
+    var = tmp_path / "100% my plant"
+    var.mkdir()
+    supervision.write_line_configurations(["a"], root=tmp_path, var=var)
+    text = supervision.supervisor_configuration([], root=var, var=var, control=control)
+    options = read_by_the_supervisor(text, var)
+    assert [group.name for group in options.process_group_configs] == ["line-a"]
+    assert options.directory == str(var)
+
+
 def test_a_line_that_went_loses_its_file(tmp_path):
     supervision.write_line_configurations(["a", "b"], root=tmp_path, var=tmp_path)
     supervision.write_line_configurations(["b"], root=tmp_path, var=tmp_path)

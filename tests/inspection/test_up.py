@@ -34,7 +34,8 @@ def children(plant: Plant) -> dict[str, psutil.Process]:
 
 
 def test_everything_starts_comes_back_when_killed_and_ends_with_ctrl_c(tmp_path):
-    with Plant(tmp_path / "var", "--no-demo") as plant:
+    var = tmp_path / "100% my plant"
+    with Plant(var, "--no-demo") as plant:
         before = children(plant)
         assert set(before) == {"web", "redis", "follow-lines"}
         browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
@@ -47,7 +48,7 @@ def test_everything_starts_comes_back_when_killed_and_ends_with_ctrl_c(tmp_path)
         wait_for_page(plant)
         assert children(plant)["web"].pid != before["web"].pid
 
-        second = run_up(plant)
+        second = run_up(plant, INSPECTION_VAR_DIR=str(tmp_path / "another"))
         assert second.returncode != 0
         assert f"Port {plant.port} is taken" in second.stderr
         assert "PORT=" in second.stderr
@@ -57,7 +58,7 @@ def test_everything_starts_comes_back_when_killed_and_ends_with_ctrl_c(tmp_path)
     assert not alive
     assert plant.process.returncode == 0
 
-    with Plant(tmp_path / "var", "--no-demo") as again:
+    with Plant(var, "--no-demo") as again:
         assert not any("Password" in line for line in again.lines)
         assert not any("Static files collected" in line for line in again.lines)
 
@@ -74,11 +75,11 @@ def wait_for_page(plant: Plant) -> None:
     raise AssertionError("the web process did not come back")
 
 
-def run_up(plant: Plant) -> subprocess.CompletedProcess:
+def run_up(plant: Plant, **settings: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "manage.py", "up"],
         cwd=ROOT,
-        env=plant.environment,
+        env=plant.environment | settings,
         capture_output=True,
         text=True,
         timeout=60,

@@ -5,11 +5,13 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 
+import redis
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from inspection.choices import DeploymentState, Verdict
 from inspection.models import Deployment, Line, Part
-from inspection.services.demo import LINE_SLUG, train_demo
+from inspection.services.demo import demo_line, train_demo
 from inspection.services.deployments import deploy
 from ml.choices import JobState
 from ml.models import ModelVersion, TrainingJob
@@ -27,12 +29,13 @@ class Command(BaseCommand):
     def handle(self, *args, timeout_s: float, **options) -> None:
         self._started = time.monotonic()
         self._ends = self._started + timeout_s
-        line = Line.objects.filter(slug=LINE_SLUG).first()
+        line = demo_line()
         if line is None:
             return
         if line.deployments.filter(state=DeploymentState.LIVE).exists():
             self._say("the demo line has its model")
             return
+        self._wait_for_redis()
         job = train_demo()
         if job is not None:
             train.delay(job.pk)
@@ -52,6 +55,19 @@ class Command(BaseCommand):
                 raise CommandError(f"Gave up waiting for {what}. The log files below var/log say more.")
             yield
             pause.wait(LOOK_EVERY_S)
+
+    def _wait_for_redis(self) -> None:
+        client = redis.Redis.from_url(settings.REDIS_URL)
+
+        def answers() -> bool:
+            try:
+                return bool(client.ping())
+            except redis.ConnectionError:
+                return False
+
+        for _ in self._until(answers, "Redis"):
+            pass
+        client.close()
 
     def _wait_for_training(self, job: TrainingJob) -> None:
         self._say(

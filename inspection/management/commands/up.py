@@ -1,13 +1,13 @@
 """Everything on one machine, under one supervisor."""
 
 import fcntl
+import http.client
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import IO
@@ -22,7 +22,6 @@ from inspection.models import Line
 from inspection.services import demo, preparation
 
 WEB_WITHIN_S = 60.0
-ALL_INTERFACES = "0.0.0.0"  # noqa: S104 — compared with, not bound to
 
 
 class Command(BaseCommand):
@@ -36,8 +35,8 @@ class Command(BaseCommand):
 
     def handle(self, *args, no_demo: bool, **options) -> None:
         self._started = time.monotonic()
-        self._refuse_busy_port()
         lock = self._lock()
+        self._refuse_busy_port()
         self._prepare(no_demo)
         self._supervise()
         lock.close()
@@ -56,12 +55,17 @@ class Command(BaseCommand):
 
     def _lock(self) -> IO[str]:
         lock = (settings.VAR_DIR / "up.lock").open("a")
+        orphan = supervision.running_supervisor(settings.VAR_DIR)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise CommandError(
                 f"It runs already on {settings.VAR_DIR}. Stop that one first, or set INSPECTION_VAR_DIR."
             ) from error
+        if orphan is not None:
+            raise CommandError(
+                f"An earlier one still runs on {settings.VAR_DIR}. Stop it first: kill {orphan}"
+            )
         return lock
 
     def _prepare(self, no_demo: bool) -> None:
@@ -69,13 +73,19 @@ class Command(BaseCommand):
         if preparation.collect_static():
             self._say("Static files collected.")
         self._admin, password = ensure_admin()
-        if not no_demo and (self._is_demo_there() or not Dataset.objects.exists()):
-            demo.make_demo(plc_port=supervision.free_port("127.0.0.1", settings.DEMO_PLC_PORT))
+        self._prepare_demo(no_demo)
         if password:
             self._say(f"\n  Login: {self._admin.username}   Password: {password}   (shown this once)\n")
 
-    def _is_demo_there(self) -> bool:
-        return Line.objects.filter(slug=demo.LINE_SLUG).exists()
+    def _prepare_demo(self, no_demo: bool) -> None:
+        line = demo.demo_line()
+        if line is None and not no_demo and not Dataset.objects.exists():
+            demo.make_demo(plc_port=supervision.free_port(demo.SIMULATOR_HOST, settings.DEMO_PLC_PORT))
+        elif line is not None and demo.uses_simulator(line):
+            port = supervision.free_port(demo.SIMULATOR_HOST, line.plc_port)
+            if port != line.plc_port:
+                self._say(f"Port {line.plc_port} is taken; the demo's PLC simulator listens on {port} now.")
+                demo.move_simulator(line, plc_port=port)
 
     def _programs(self) -> list[supervision.Program]:
         root, var = Path(settings.BASE_DIR), Path(settings.VAR_DIR)
@@ -87,11 +97,13 @@ class Command(BaseCommand):
         ]
         if settings.IS_REDIS_EMBEDDED:
             programs.append(supervision.redis_program(settings.REDIS_SOCKET, var))
-        if self._is_demo_there():
-            port = Line.objects.get(slug=demo.LINE_SLUG).plc_port
+        line = demo.demo_line()
+        if line is not None and demo.uses_simulator(line):
             log = var / "log" / "plc-simulator-events.jsonl"
             programs += [
-                supervision.simulator_program(root, port=port, period_ms=demo.PART_PERIOD_MS, log=log),
+                supervision.simulator_program(
+                    root, port=line.plc_port, period_ms=demo.PART_PERIOD_MS, log=log
+                ),
                 supervision.once_program(root, "demo", "demo"),
             ]
         return programs
@@ -106,14 +118,22 @@ class Command(BaseCommand):
                 self._programs(), root=root, var=var, control=supervision.Control.of_settings()
             )
         )
-        # The supervisor gets the terminal's Ctrl-C by itself; this process only outlives it.
+        process: subprocess.Popen[str] | None = None
+
+        def end(*_: object) -> None:
+            if process is not None:
+                process.terminate()
+
+        # The supervisor gets the terminal's Ctrl-C by itself; this process only outlives it. A terminal that
+        # is closed means the end; the supervisor alone would take it for a wish to restart.
         signal.signal(signal.SIGINT, lambda *_: None)
+        for name in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(name, end)
         command = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(path)]
         # Through a pipe, so that its words and ours stay in order also where they go to a file.
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 — our own interpreter
         console = threading.Thread(target=self._pass_on, args=[process.stdout])
         console.start()
-        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         if self._wait_for_web(process):
             self._welcome()
         code = process.wait()
@@ -129,20 +149,27 @@ class Command(BaseCommand):
             self._say(line.rstrip())
 
     def _wait_for_web(self, process: subprocess.Popen) -> bool:
+        """Any answer will do: behind TLS or under another name it is a redirect or a refusal."""
         pause = threading.Event()
         while process.poll() is None:
+            connection = http.client.HTTPConnection(self._own_host(), settings.PORT, timeout=5)
             try:
-                with urllib.request.urlopen(f"{self._address()}/login/", timeout=5):  # noqa: S310 — our own http address
-                    return True
-            except (urllib.error.URLError, TimeoutError, ConnectionError):
+                connection.request("GET", "/login/")
+                return bool(connection.getresponse().status)
+            except OSError:
                 if time.monotonic() - self._started > WEB_WITHIN_S:
                     self._say(f"The web process does not answer; see {settings.VAR_DIR / 'log' / 'web.log'}")
                     return False
                 pause.wait(0.1)
+            finally:
+                connection.close()
         return False
 
+    def _own_host(self) -> str:
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.HOST, settings.HOST)  # noqa: S104
+
     def _address(self) -> str:
-        host = "127.0.0.1" if settings.HOST == ALL_INTERFACES else settings.HOST
+        host = self._own_host()
         return f"http://{f'[{host}]' if ':' in host else host}:{settings.PORT}"
 
     def _welcome(self) -> None:
@@ -152,3 +179,5 @@ class Command(BaseCommand):
             f"\n  Another such link: python manage.py login_link    Logs: {settings.VAR_DIR / 'log'}"
             "\n  Ctrl-C stops everything.\n"
         )
+        if self._own_host() != settings.HOST and "ALLOWED_HOSTS" not in os.environ:
+            self._say("  Other machines are refused until ALLOWED_HOSTS names this one as they call it.")

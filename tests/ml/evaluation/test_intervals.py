@@ -60,7 +60,7 @@ def test_too_few_groups_of_a_kind_give_no_interval():
     scores, is_ng = np.arange(40.0), np.arange(40) == 0
     assert bootstrap_ranking(scores, is_ng, ["all"] * 39 + ["one"], seed=0)[0] is not None
     only_two = bootstrap_ranking(np.array([0.0, 1.0]), np.array([False, True]), ["a", "b"], seed=0)
-    assert only_two[0] is None or only_two[0].low == 1.0
+    assert only_two[0] is None or only_two[0].low == wilson(1, 1).low
 
 
 def test_ten_thousand_images_take_seconds_not_minutes():
@@ -69,3 +69,17 @@ def test_ten_thousand_images_take_seconds_not_minutes():
     low, high = bootstrap_ranking(scores, is_ng, groups, seed=0, resamples=200)[0]
     assert low < 0.76 < high
     assert time.process_time() - start < 10
+
+
+def test_perfect_separation_of_few_groups_is_not_called_certain():
+    scores, is_ng = np.array([0.1] * 24 + [0.9] * 14), np.array([False] * 24 + [True] * 14)
+    auroc, precision = bootstrap_ranking(scores, is_ng, [f"g{i}" for i in range(38)], seed=0)
+    assert auroc == precision == wilson(14, 14)
+    assert 0.75 < auroc.low < 0.85
+    assert auroc.high == 1
+
+
+def test_perfect_separation_counts_parts_not_images():
+    scores, is_ng = np.array([0.1] * 20 + [0.9] * 20), np.array([False] * 20 + [True] * 20)
+    auroc, _ = bootstrap_ranking(scores, is_ng, [f"g{i // 4}" for i in range(40)], seed=0)
+    assert auroc == wilson(5, 5)
