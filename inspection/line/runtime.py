@@ -397,7 +397,7 @@ class LineRuntime:
             return
         result = plc_result(record, verdict, self.deployment)
         if isinstance(self._link, SimpleLink):
-            self._link.submit(result.result)
+            self._link.submit(result.result, job.deadline_s)
         elif job.trigger is not None:
             self._sequences[job.trigger] = record["sequence"]
             self._link.submit(job.trigger, result)
@@ -411,7 +411,7 @@ class LineRuntime:
         if job.trigger is not None and isinstance(self._link, PlcLink):
             self._link.submit(job.trigger, result)
         elif isinstance(self._link, SimpleLink) and job.done is None:
-            self._link.submit(result.result)
+            self._link.submit(result.result, job.deadline_s)
         if job.done is not None and not job.done.done():
             job.done.set_exception(RuntimeError("internal failure; the line's log has it"))
 

@@ -33,7 +33,8 @@ The line answers nothing from before its own start or before a reconnection.
 ## The simple profile
 
 One coil, or one holding register with two given values: set for every part that is not OK, off again after
-the pulse time or with the next OK. Without heartbeat and sequence, a line that is silent rejects nothing.
+the pulse time. Without a pulse time the line only sets the output, and the PLC resets it. The line reads it
+too. Without heartbeat and sequence, a line that is silent rejects nothing.
 Use it only where the PLC program cannot be changed.
 """
 

@@ -87,6 +87,22 @@ class ModbusSession:
         except (ModbusException, OSError) as error:
             raise self._lost(error) from error
 
+    def read_coil(self, address: int) -> bool:
+        """Reads one coil (function 1).
+
+        Raises:
+            PlcUnreachableError: no or no good answer.
+        """
+        client = self._live()
+        try:
+            response = client.read_coils(address, count=1, device_id=self._config.unit_id)
+            self._check(response)
+            if not response.bits:
+                raise ConnectionError("no coil in the answer")
+        except (ModbusException, OSError) as error:
+            raise self._lost(error) from error
+        return bool(response.bits[0])
+
     def _live(self) -> ModbusTcpClient:
         if self._client is None or not self._client.connected:
             raise self._lost(ConnectionError("not connected"))

@@ -18,10 +18,13 @@ ALIVE_S = 1.0
 
 
 class SimpleLink:
-    """Sets the reject output for every result but OK, for as long as the pulse or until the next OK.
+    """Sets the reject output for every result but OK: for the pulse's time, or until the PLC resets it.
 
-    A reject that the PLC could not be given within `deadline_s` is never given later, when another part may
-    be at the gate: it is alarmed instead.
+    Without a pulse the line only ever sets the output: a reset of its own, at the next OK, a reconnection or a
+    stop, could let the part pass that waits at the gate. What the output is, is read.
+
+    A reject that the PLC could not be given by its part's deadline is never given later, when another part
+    may be at the gate: it is alarmed instead.
     """
 
     def __init__(
@@ -35,7 +38,6 @@ class SimpleLink:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._state = PlcState()
-        self._is_on = False
         self._off_at_s: float | None = None
 
     @property
@@ -49,7 +51,7 @@ class SimpleLink:
         self._thread.start()
 
     def stop(self, timeout_s: float = 5.0) -> None:
-        """Sets the output off, closes, and waits for the thread."""
+        """Gives what waits, ends a pulse in its time, closes, and waits for the thread."""
         self._stopping.set()
         try:
             self._results.put_nowait(None)
@@ -58,10 +60,22 @@ class SimpleLink:
         if self._thread is not None:
             self._thread.join(timeout_s)
 
-    def submit(self, result: ResultCode) -> bool:
-        """Hands over a part's result; False where so many wait that it would be given to another part."""
+    def submit(self, result: ResultCode, deadline_s: float | None = None) -> bool:
+        """Hands over a part's result.
+
+        Args:
+            result: the part's.
+            deadline_s: the part's own, on the monotonic clock; counted from now where it has none.
+
+        Returns:
+            False where so many wait that it would be given to another part, or the link is stopped.
+        """
+        if self._stopping.is_set():
+            if result is not ResultCode.OK:
+                self._listener.plc_alarm("reject_not_given", "the line was stopped before a reject was given")
+            return False
         try:
-            self._results.put_nowait((result, time.monotonic() + self._deadline_s))
+            self._results.put_nowait((result, deadline_s or time.monotonic() + self._deadline_s))
         except queue.Full:
             self._listener.plc_alarm("reject_not_given", "the PLC does not take results")
             return False
@@ -72,7 +86,7 @@ class SimpleLink:
         while not self._stopping.is_set():
             try:
                 self._session.connect()
-                self._set_output(is_on=False)
+                self._read_output()
                 self._change_state(is_connected=True, error="", connections=self._state.connections + 1)
                 self._listener.plc_alarm_cleared("plc_connection")
                 backoff.reset()
@@ -86,19 +100,26 @@ class SimpleLink:
             self._stopping.wait(backoff.next_s())
 
     def _serve(self) -> None:
-        while not self._stopping.is_set():
-            until_off_s = ALIVE_S if self._off_at_s is None else self._off_at_s - time.monotonic()
-            try:
-                entry = self._results.get(timeout=min(ALIVE_S, max(0.0, until_off_s)))
-            except queue.Empty:
-                entry = None
-                if self._off_at_s is None:
-                    self._set_output(is_on=self._is_on)  # as it stands: a quiet line notices a lost PLC too
+        while True:
+            is_stopping = self._stopping.is_set()
+            entry = self._next(is_stopping)
             if entry is not None:
                 self._give(*entry)
             if self._is_pulse_over():
                 self._set_output(is_on=False)
-        self._set_output(is_on=False)
+            if is_stopping and entry is None and self._off_at_s is None:
+                return
+
+    def _next(self, is_stopping: bool) -> tuple[ResultCode, float] | None:
+        wait_s = 0.0 if is_stopping else ALIVE_S
+        if self._off_at_s is not None:
+            wait_s = min(ALIVE_S, max(0.0, self._off_at_s - time.monotonic()))
+        try:
+            return self._results.get(timeout=wait_s)
+        except queue.Empty:
+            if self._off_at_s is None and not is_stopping:
+                self._read_output()  # a quiet line notices a lost PLC too
+            return None
 
     def _is_pulse_over(self) -> bool:
         return self._off_at_s is not None and time.monotonic() >= self._off_at_s
@@ -112,8 +133,6 @@ class SimpleLink:
         try:
             if is_reject:
                 self._set_output(is_on=True)
-            elif self._config.simple.pulse_s is None:
-                self._set_output(is_on=False)
         except PlcUnreachableError:
             if is_reject:
                 self._listener.plc_alarm("reject_not_given", "the PLC did not confirm a reject")
@@ -125,8 +144,21 @@ class SimpleLink:
             self._session.write_coil(output.address, bool(output.on_value if is_on else output.off_value))
         else:
             self._session.write(output.address, [output.on_value if is_on else output.off_value])
-        self._is_on = is_on
-        self._off_at_s = time.monotonic() + output.pulse_s if is_on and output.pulse_s is not None else None
+        self._time_pulse(is_begun=is_on)
+
+    def _read_output(self) -> None:
+        """A pulse that a lost connection or a crash left on is ended in its time."""
+        output = self._config.simple
+        if output.kind == "coil":
+            is_on = self._session.read_coil(output.address) == bool(output.on_value)
+        else:
+            is_on = self._session.read(output.address, 1) == [output.on_value]
+        if not is_on or self._off_at_s is None:
+            self._time_pulse(is_begun=is_on)
+
+    def _time_pulse(self, *, is_begun: bool) -> None:
+        pulse_s = self._config.simple.pulse_s
+        self._off_at_s = time.monotonic() + pulse_s if is_begun and pulse_s is not None else None
 
     def _drop_connection(self, reason: str) -> None:
         if self._state.is_connected or not self._state.error:

@@ -338,6 +338,6 @@ def test_a_line_with_the_simple_profile_sets_its_coil_on_ng(tmp_path):
             runtime.push("top", frame(100))
             runtime.push("top", frame(220))
             wait_until(
-                lambda: [event["value"] for event in simulator.events("coil")] == [False, True, False],
+                lambda: [event["value"] for event in simulator.events("coil")] == [True, False],
                 "a pulse",
             )
