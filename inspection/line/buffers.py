@@ -17,10 +17,6 @@ class Window:
     begins_s: float
     ends_s: float
 
-    def is_before(self, frame: Frame) -> bool:
-        """True for a frame of an earlier part."""
-        return frame.trigger_sequence is None and frame.arrived_s < self.begins_s
-
     def holds(self, frame: Frame) -> bool:
         """True for this part's frame: by its sequence where it has one, else by its time."""
         if frame.trigger_sequence is not None:
@@ -31,19 +27,29 @@ class Window:
 class FrameBuffer:
     """Frames of one station in the order they came.
 
+    A trigger that got no frame leaves one outstanding: an untagged frame in a later window may be that one, so
+    it is bad. Frames and triggers are in step again when a frame came outside every window for each that is
+    outstanding, or when no trigger came for `late_s`.
+
     Args:
         depth: how many may wait.
         condition: shared by the line's buffers, so that one wait watches all.
         drops_oldest: what happens to one too many: the oldest goes (a trigger says which are wanted), or the
             new one is refused (each of them is a part).
+        late_s: a frame that is later than this after its trigger never comes.
     """
 
-    def __init__(self, depth: int, condition: threading.Condition, *, drops_oldest: bool) -> None:
+    def __init__(
+        self, depth: int, condition: threading.Condition, *, drops_oldest: bool, late_s: float = 10.0
+    ) -> None:
         self._frames: deque[Frame] = deque()
         self._depth = depth
         self._condition = condition
         self._drops_oldest = drops_oldest
+        self._late_s = late_s
+        self._triggered_s = 0.0
         self.unused = 0
+        self.outstanding = 0
 
     def put(self, frame: Frame) -> bool:
         """Adds a frame; False where it is refused."""
@@ -68,7 +74,7 @@ class FrameBuffer:
     def take(
         self, window: Callable[[], Window], until_s: float, is_stopping: Callable[[], bool]
     ) -> Frame | None:
-        """Waits for the frame of one trigger.
+        """Waits for the frame of one trigger; a trigger of which none was taken is told by `miss`.
 
         Args:
             window: what is known of the trigger's window now; asked again after each frame.
@@ -76,11 +82,15 @@ class FrameBuffer:
             is_stopping: True ends the wait.
 
         Returns:
-            The frame, a bad one where two could be meant, None where none came.
+            The frame, a bad one where it could be another trigger's, None where none came.
         """
         with self._condition:
+            if window().begins_s - self._triggered_s > self._late_s:
+                self.outstanding = 0
             while not is_stopping():
-                frame = self._match(window())
+                now = window()
+                self._triggered_s = now.begins_s
+                frame = self._match(now)
                 if frame is not None:
                     return frame
                 left_s = until_s - time.monotonic()
@@ -89,13 +99,39 @@ class FrameBuffer:
                 self._condition.wait(min(left_s, 0.1))
         return None
 
+    def miss(self, triggered_s: float) -> None:
+        """A trigger got none of the frames: its own may come yet."""
+        with self._condition:
+            if triggered_s - self._triggered_s > self._late_s:
+                self.outstanding = 0
+            self._triggered_s = max(self._triggered_s, triggered_s)
+            self._drop_before(triggered_s)
+            self.outstanding += 1
+
     def _match(self, window: Window) -> Frame | None:
-        while self._frames and window.is_before(self._frames[0]):
-            self._frames.popleft()
-            self.unused += 1
+        self._drop_before(window.begins_s)
         found = [frame for frame in self._frames if window.holds(frame)]
+        if not found:
+            return None
         for frame in found:
             self._frames.remove(frame)
+        is_doubtful = self.outstanding > 0 and found[0].trigger_sequence is None
+        self._settle(len(found) - 1)
         if len(found) > 1:
             return replace(found[0], image=None, error=f"{len(found)} frames came for one trigger")
-        return found[0] if found else None
+        if is_doubtful:
+            return replace(found[0], image=None, error="it may be the frame of an earlier trigger")
+        return found[0]
+
+    def _drop_before(self, begins_s: float) -> None:
+        """Untagged frames of earlier triggers."""
+        before = [
+            frame for frame in self._frames if frame.trigger_sequence is None and frame.arrived_s < begins_s
+        ]
+        for frame in before:
+            self._frames.remove(frame)
+        self.unused += len(before)
+        self._settle(len(before))
+
+    def _settle(self, frames: int) -> None:
+        self.outstanding = max(0, self.outstanding - frames)

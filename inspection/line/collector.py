@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from inspection.line.buffers import FrameBuffer, Window
 from inspection.line.config import LineConfig, PushSource, StationConfig
+from inspection.line.events import AlarmBoard
 from inspection.line.frames import Frame
 from inspection.line.parts import ORIGIN_LINE, Inbox, PartJob
 from inspection.line.sources import Source
@@ -34,11 +35,14 @@ class Collector:
         sources: Mapping[str, Source],
         inbox: Inbox,
         triggers: queue.Queue[Trigger] | None,
+        alarms: AlarmBoard,
     ) -> None:
         self._config = config
         self._sources = sources
         self._inbox = inbox
         self._triggers = triggers
+        self._alarms = alarms
+        self._doubtful: set[str] = set()
         self._waiting: deque[Trigger] = deque()
         self._stopping = threading.Event()
         self._condition = threading.Condition()
@@ -47,6 +51,7 @@ class Collector:
                 station.source.depth if isinstance(station.source, PushSource) else BUFFER_DEPTH,
                 self._condition,
                 drops_oldest=triggers is not None,
+                late_s=station.late_s,
             )
             for station in config.stations
         }
@@ -89,6 +94,7 @@ class Collector:
                 self._inbox.put(self._part(trigger))
             except Exception:
                 logger.exception("the frames of trigger %d could not be gathered", trigger.sequence)
+                self._miss_frames(trigger)
                 self._inbox.put(self._job(trigger, {}, ErrorCode.INTERNAL))
 
     def _next_trigger(self, timeout_s: float) -> Trigger | None:
@@ -110,6 +116,7 @@ class Collector:
     def _part(self, trigger: Trigger) -> PartJob:
         if len(self._inbox) >= self._config.depth:
             self.overruns += 1
+            self._miss_frames(trigger)
             return self._job(trigger, {}, ErrorCode.OVERRUN)
         frames = {station.name: self._frame(station, trigger) for station in self._config.stations}
         return self._job(trigger, frames, ErrorCode.NONE)
@@ -126,7 +133,39 @@ class Collector:
             return Window(sequence=trigger.sequence, begins_s=begins_s, ends_s=min([ends_s, *later_s]))
 
         until_s = min(ends_s, trigger.deadline_s)
-        return self.buffers[station.name].take(window, until_s, self._stopping.is_set)
+        buffer = self.buffers[station.name]
+        unused = buffer.unused
+        frame = buffer.take(window, until_s, self._stopping.is_set)
+        if frame is None:
+            buffer.miss(begins_s)
+        self._tell(station, frame, unused=buffer.unused - unused)
+        return frame
+
+    def _miss_frames(self, trigger: Trigger) -> None:
+        for station in self._config.stations:
+            if not self._sources[station.name].is_triggered:
+                self.buffers[station.name].miss(trigger.received_s - station.early_s)
+
+    def _tell(self, station: StationConfig, frame: Frame | None, *, unused: int) -> None:
+        if unused:
+            self._alarms.raise_alarm(
+                "frame_unused",
+                f"station {station.name}: {unused} frames came at no trigger's time",
+                lasts=False,
+            )
+        is_doubtful = self.buffers[station.name].outstanding > 0
+        if is_doubtful and frame is not None and frame.trigger_sequence is None:
+            self._doubtful.add(station.name)
+            self._alarms.raise_alarm(
+                "frames_out_of_step",
+                f"station {station.name}: a trigger had no frame, so the next frames may be of other parts; "
+                f"parts are errors until the late frame came or no trigger came for {station.late_s:g} s",
+                lasts=True,
+            )
+        elif not is_doubtful and station.name in self._doubtful:
+            self._doubtful.remove(station.name)
+            if not self._doubtful:
+                self._alarms.clear("frames_out_of_step")
 
     def _job(self, trigger: Trigger, frames: Mapping[str, Frame | None], error_code: ErrorCode) -> PartJob:
         return PartJob(

@@ -164,7 +164,9 @@ class StationConfig:
 
     `window_s` is how long after the trigger a frame that carries no trigger sequence may have come to count
     as this part's: it must be shorter than the time between two parts. `early_s` is how long before (the
-    camera is triggered by wire, the PLC is polled). `keep_frames` false where the images are kept elsewhere.
+    camera is triggered by wire, the PLC is polled). `late_s` is how late a frame may come at all: after a
+    trigger without a frame, frames without a sequence are bad until the late one came outside every window,
+    or no trigger came for so long. `keep_frames` false where the images are kept elsewhere.
     """
 
     __pydantic_config__ = STRICT
@@ -173,6 +175,7 @@ class StationConfig:
     source: SourceConfig
     window_s: float = 0.2
     early_s: float = 0.03
+    late_s: float = 10.0
     blank_range: int = 2
     keep_frames: bool = True
 

@@ -80,7 +80,7 @@ class LineRuntime:
             for station in config.stations
         }
         triggers = self._link.triggers if isinstance(self._link, PlcLink) else None
-        self._collector = Collector(config, self._sources, self._inbox, triggers)
+        self._collector = Collector(config, self._sources, self._inbox, triggers, self.alarms)
         self._evidence = EvidenceWriter(
             self.folder,
             self.events,

@@ -20,8 +20,8 @@ ALIVE_S = 1.0
 class SimpleLink:
     """Sets the reject output for every result but OK: for the pulse's time, or until the PLC resets it.
 
-    Without a pulse the line only ever sets the output: a reset of its own, at the next OK, a reconnection or a
-    stop, could let the part pass that waits at the gate. What the output is, is read.
+    Without a pulse the line only ever sets the output: a reset of its own, at the next OK, a reconnection or
+    a stop, could let the part pass that waits at the gate. What the output is, is read.
 
     A reject that the PLC could not be given by its part's deadline is never given later, when another part
     may be at the gate: it is alarmed instead.

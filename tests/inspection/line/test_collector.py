@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from inspection.line.collector import Collector
 from inspection.line.config import PlcConfig, PushSource, StationConfig
+from inspection.line.events import AlarmBoard, EventHub
 from inspection.line.parts import Inbox
 from inspection.line.sources import Push
 from inspection.plc.link import Trigger
@@ -35,7 +36,16 @@ class Desk:
         self.inbox = Inbox()
         stations = [StationConfig(name="top", source=PushSource(), **station)]
         config = line_config(tmp_path, trigger="plc", plc=PlcConfig(), stations=stations, depth=2)
-        self.collector = Collector(config, {"top": self.push}, self.inbox, self.triggers)
+        self.alarms = AlarmBoard(EventHub())
+        self.collector = Collector(config, {"top": self.push}, self.inbox, self.triggers, self.alarms)
+
+    def part(self, sequence, *, name="", **tags):
+        """The frame that the line takes for a trigger; one of this name comes right after it."""
+        self.triggers.put(trigger(sequence, deadline_s=5.0 if name else 0.05))
+        wait_until(self.triggers.empty, "the trigger to be taken")
+        if name:
+            self.push.push(frame(name=name, **tags))
+        return self.inbox.get(5).frames["top"]
 
 
 @contextmanager
@@ -57,6 +67,54 @@ def test_a_frame_that_came_after_the_next_trigger_is_never_the_earlier_parts(tmp
         first, second = desk.inbox.get(5), desk.inbox.get(5)
     assert (first.trigger.sequence, first.frames["top"]) == (1, None)
     assert (second.trigger.sequence, second.frames["top"].name) == (2, "two")
+    assert second.frames["top"].image is None, "it may as well be the first part's, late"
+
+
+def test_frames_that_come_a_trigger_late_are_no_parts_however_long_it_lasts(tmp_path):
+    with collecting(tmp_path, early_s=0.0) as desk:
+        assert desk.part(1) is None
+        late = [desk.part(sequence, name=f"of {sequence - 1}") for sequence in range(2, 6)]
+        assert "frames_out_of_step" in desk.alarms.standing
+    assert [(one.image, one.error) for one in late] == [
+        (None, "it may be the frame of an earlier trigger")
+    ] * 4
+
+
+def test_a_late_frame_between_two_triggers_brings_frames_and_triggers_in_step(tmp_path):
+    with collecting(tmp_path, early_s=0.0) as desk:
+        desk.part(1)
+        assert desk.part(2, name="of 1").image is None
+        desk.push.push(frame(name="of 2"))
+        assert desk.part(3, name="of 3").image is not None
+        assert "frames_out_of_step" not in desk.alarms.standing
+        assert "frame_unused" in desk.alarms.standing
+
+
+def test_after_a_pause_in_which_any_late_frame_would_have_come_frames_count_again(tmp_path):
+    with collecting(tmp_path, early_s=0.0, late_s=0.2) as desk:
+        desk.part(1)
+        doubtful_s = time.monotonic()
+        assert desk.part(2, name="two").image is None
+        wait_until(lambda: time.monotonic() > doubtful_s + 0.5, "the pause")
+        assert desk.part(3, name="three").image is not None
+
+
+def test_a_frame_that_carries_its_triggers_sequence_is_never_in_doubt(tmp_path):
+    with collecting(tmp_path, early_s=0.0) as desk:
+        desk.part(1)
+        assert desk.part(2, name="two", trigger_sequence=2).image is not None
+        assert desk.alarms.standing == {}
+
+
+def test_the_late_frame_of_an_overrun_part_is_not_the_next_parts(tmp_path):
+    with collecting(tmp_path, early_s=0.0) as desk:
+        for sequence in range(1, 3):
+            desk.push.push(frame(trigger_sequence=sequence))
+            desk.triggers.put(trigger(sequence))
+        desk.triggers.put(trigger(3))
+        wait_until(lambda: desk.collector.overruns == 1, "the overrun")
+        desk.inbox.drain()
+        assert desk.part(4, name="of 3").image is None
 
 
 def test_a_frame_that_came_just_before_its_trigger_was_read_is_its_own(tmp_path):

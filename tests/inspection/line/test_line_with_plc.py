@@ -298,7 +298,7 @@ def test_a_replayed_image_is_told_to_the_plc_as_simulated(tmp_path):
     assert [part["gate"] for part in simulator.parts()] == ["passed"] * 5
 
 
-def test_pushed_frames_are_matched_to_triggers_by_time_and_a_missing_one_is_a_camera_timeout(tmp_path):
+def test_pushed_frames_are_matched_by_time_and_after_a_missing_one_no_part_passes_in_doubt(tmp_path):
     with SimulatorProcess(tmp_path / "log", period_ms=200, gate=4, parts=6) as simulator:
         station = StationConfig(name="top", source=PushSource(), window_s=0.1, early_s=0.05)
         with running(plc_line(tmp_path / "line", simulator, stations=[station], deadline_s=0.4)) as runtime:
@@ -315,8 +315,10 @@ def test_pushed_frames_are_matched_to_triggers_by_time_and_a_missing_one_is_a_ca
         parts = simulator.parts()
     shown = [(record["serial"], record["views"][0]["frame_name"]) for record in journaled(tmp_path / "line")]
     assert all(name in ("", serial) for serial, name in shown)
-    assert [part["gate"] for part in parts] == ["passed"] * 2 + ["rejected"] + ["passed"] * 3
-    assert parts[2]["error_code"] == ErrorCode.CAMERA_TIMEOUT
+    assert [part["gate"] for part in parts] == ["passed"] * 2 + ["rejected"] * 4
+    assert [part["error_code"] for part in parts[2:]] == [ErrorCode.CAMERA_TIMEOUT] + [
+        ErrorCode.BAD_FRAME
+    ] * 3
 
 
 def test_a_bench_inspection_during_production_never_reaches_the_plc(tmp_path):
