@@ -42,7 +42,7 @@ from annotation.models import Dataset, ImportJob, User
 
 from . import audit, uploads
 from .import_records import BatchRecorder, PreparedFile
-from .storage import store_content
+from .storage import is_in_place, keep_files_in_place, store_content
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ def run_import(job: ImportJob, *, progress: Progress | None = None) -> ImportJob
         with closing(_Source(job)) as source:
             _start(job, source.reading)
             for batch in _batches(source.reading.tree, source.remaining(job)):
-                _commit(job, batch)
+                _commit(job, source.reading.tree, batch)
                 if progress:
                     progress(job)
         _finish(job)
@@ -244,9 +244,17 @@ def _prepare(tree: Tree, entry: Entry | Refusal) -> PreparedFile | Refusal:
     return PreparedFile(entry, stored)
 
 
+def _still_in_place(tree: Tree, outcome: PreparedFile | Refusal) -> PreparedFile | Refusal:
+    """Stores a file again that was removed with another dataset since."""
+    if isinstance(outcome, Refusal) or is_in_place(outcome.stored):
+        return outcome
+    return _prepare(tree, outcome.entry)
+
+
 @transaction.atomic
-def _commit(job: ImportJob, batch: Batch) -> None:
-    counts = BatchRecorder(job).record(batch.outcomes)
+def _commit(job: ImportJob, tree: Tree, batch: Batch) -> None:
+    keep_files_in_place()
+    counts = BatchRecorder(job).record([_still_in_place(tree, outcome) for outcome in batch.outcomes])
     done_before = job.files_done
     after: dict[str, Any] = {
         "files_done": done_before + len(batch.outcomes),

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Final
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
 from annotation.decoding import ImageRefused, decode_image, inspect_image
 from annotation.errors import DomainError
 from annotation.models import Dataset, Image, ImageSource
 
 _EXTENSIONS: Final = {"jpeg": ".jpg", "png": ".png", "bmp": ".bmp", "tiff": ".tif", "webp": ".webp"}
+# Any number that no other advisory lock of the database has.
+_FILES_LOCK: Final = 0x66696C65
 _NO_SPACE: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -70,10 +72,31 @@ def store_content(content: bytes) -> StoredFile:
         width=facts.width,
         size_bytes=len(content),
     )
-    path = image_record(stored).path
-    if not (path.is_file() and path.stat().st_size == stored.size_bytes):
-        write_atomically(path, content)
+    if not is_in_place(stored):
+        write_atomically(image_record(stored).path, content)
     return stored
+
+
+def is_in_place(stored: StoredFile) -> bool:
+    """Whether the content's file is there, and whole."""
+    path = image_record(stored).path
+    return path.is_file() and path.stat().st_size == stored.size_bytes
+
+
+def keep_files_in_place() -> None:
+    """Until this transaction ends, no file is removed for want of a record. Call within the transaction.
+
+    Whoever records contents calls this, then looks whether their files are still in place: another
+    dataset's deletion may have removed one between its being stored and its being recorded.
+    """
+    _lock_files("pg_advisory_xact_lock_shared")
+
+
+def _lock_files(lock: str) -> None:
+    # On SQLite every transaction has had the write lock since it began.
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT {lock}(%s)", [_FILES_LOCK])
 
 
 def image_record(stored: StoredFile, **fields: object) -> Image:
@@ -119,6 +142,9 @@ def store_image(
     except ImageRefused as error:
         raise UploadRefused(error.reason) from error
     with transaction.atomic():
+        keep_files_in_place()
+        if not is_in_place(stored):
+            write_atomically(image_record(stored).path, content)
         defaults = {field: getattr(stored, field) for field in ("extension", "height", "width", "size_bytes")}
         image, is_new = Image.objects.get_or_create(
             dataset=dataset,
@@ -166,9 +192,11 @@ def remove_unused_files(images: list[tuple[str, str]]) -> int:
     """
     removed = 0
     for sha256, extension in images:
-        if Image.objects.filter(sha256=sha256).exists():
-            continue
-        Image(sha256=sha256, extension=extension).path.unlink(missing_ok=True)
+        with transaction.atomic():
+            _lock_files("pg_advisory_xact_lock")
+            if Image.objects.filter(sha256=sha256).exists():
+                continue
+            Image(sha256=sha256, extension=extension).path.unlink(missing_ok=True)
         for rendering in thumbnail_folder(sha256).glob(f"{sha256}*"):
             rendering.unlink(missing_ok=True)
         removed += 1

@@ -7,8 +7,9 @@ from django.utils import timezone
 from annotation.choices import ImportState, LabelHow, RemarkKind
 from annotation.models import AuditEntry, Dataset, Image, ImageSource, ImportJob, Label
 from annotation.services import importing
-from annotation.services.datasets import existing_class
+from annotation.services.datasets import delete_dataset, existing_class
 from annotation.services.labels import label_images
+from annotation.services.storage import store_image
 from tests.annotation import factories
 from tests.annotation.test_decoding import png_header
 
@@ -267,3 +268,24 @@ def test_the_number_of_queries_does_not_grow_with_a_batch(
     source = factories.folder(tmp_path / "set", {f"good/{at}.png": factories.picture() for at in range(100)})
     with django_assert_max_num_queries(45):
         bring(dataset, source)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_file_that_went_with_another_dataset_before_it_was_recorded_is_stored_again(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = factories.picture()
+    doomed = factories.dataset("Doomed")
+    store_image(dataset=doomed, content=shared, name="a.png")
+    real = importing._commit
+
+    def commit_after_the_deletion(*given) -> None:
+        if doomed.pk:
+            delete_dataset(dataset=doomed, actor=None)
+        real(*given)
+
+    monkeypatch.setattr(importing, "_commit", commit_after_the_deletion)
+    bring(
+        dataset, factories.folder(tmp_path / "set", {"good/1.png": shared, "good/2.png": factories.picture()})
+    )
+    assert [image.path.is_file() for image in dataset.images.all()] == [True, True]

@@ -2,11 +2,17 @@ import errno
 import os
 import resource
 import signal
+import threading
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from django.db import connection, transaction
 
 from annotation.models import Dataset, Image, ImageSource
+from annotation.services import storage
+from annotation.services.datasets import delete_dataset
 from annotation.services.renderings import ImageFileLost, shown_file, thumbnail
 from annotation.services.storage import StorageFailed, UploadRefused, store_image, write_atomically
 from tests.annotation import factories
@@ -135,3 +141,52 @@ def test_a_lost_file_is_told(dataset: Dataset) -> None:
         thumbnail(image)
     with pytest.raises(ImageFileLost):
         shown_file(image)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_file_that_went_with_another_dataset_before_it_was_recorded_is_written_again(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, doomed = factories.picture(), factories.dataset("Doomed")
+    store_image(dataset=doomed, content=content, name="a.png")
+    real = storage.store_content
+
+    def store_and_delete_the_other(content: bytes) -> storage.StoredFile:
+        stored = real(content)
+        delete_dataset(dataset=doomed, actor=None)
+        return stored
+
+    monkeypatch.setattr(storage, "store_content", store_and_delete_the_other)
+    image = store_image(dataset=dataset, content=content, name="a.png").image
+    assert image.path.read_bytes() == content
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_file_is_removed_while_a_record_of_it_is_being_committed(dataset: Dataset) -> None:
+    content, removed = factories.picture(), []
+
+    def remove(sha256: str, extension: str) -> None:
+        with closing(connection):
+            removed.append(storage.remove_unused_files([(sha256, extension)]))
+
+    with transaction.atomic():
+        image = store_image(dataset=dataset, content=content, name="a.png").image
+        thread = threading.Thread(target=remove, args=(image.sha256, image.extension))
+        thread.start()
+        thread.join(0.3)
+        assert image.path.is_file()
+    thread.join(20)
+    assert removed == [0]
+    assert image.path.is_file()
+
+
+def test_postgresql_is_asked_for_a_shared_lock_by_who_records_and_for_a_whole_one_by_who_removes(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    for name in ("pg_advisory_xact_lock", "pg_advisory_xact_lock_shared"):
+        connection.connection.create_function(name, 1, lambda _number, name=name: asked.append(name))
+    monkeypatch.setattr(storage, "connection", SimpleNamespace(vendor="postgresql", cursor=connection.cursor))
+    image = store_image(dataset=dataset, content=factories.picture(), name="a.png").image
+    storage.remove_unused_files([(image.sha256, image.extension)])
+    assert asked == ["pg_advisory_xact_lock_shared", "pg_advisory_xact_lock"]
