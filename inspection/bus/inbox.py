@@ -16,8 +16,21 @@ import msgpack
 from .connection import connection
 
 DEPTH = 32
+# Redis keeps them in memory. A single entry is taken whatever its length.
+BUDGET_BYTES = 256_000_000
 REPLY_EXPIRES_S = 60
 _BLOCK_S = 1.0
+# One step, so that two who send at the same time don't pass the limits together.
+_PUT_WITHIN_LIMITS = """
+local waiting = redis.call('LLEN', KEYS[1])
+if waiting >= tonumber(ARGV[2]) then return 0 end
+if waiting > 0 then
+    local used_bytes = redis.call('MEMORY', 'USAGE', KEYS[1], 'SAMPLES', 0)
+    if used_bytes + #ARGV[1] > tonumber(ARGV[3]) then return 0 end
+end
+redis.call('LPUSH', KEYS[1], ARGV[1])
+return 1
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,15 +67,13 @@ def put(
         serial: the part's, for an inspection.
 
     Returns:
-        The key that the answer will come under ("" for a frame); None where the list is full.
+        The key that the answer will come under ("" for a frame); None where the list is full, by
+        number or by bytes.
 
     Raises:
         redis.RedisError: Redis is away.
     """
     reply = f"line:{slug}:reply:{uuid.uuid4().hex}" if kind == "inspect" else ""
-    client = connection()
-    if client.llen(_key(slug)) >= DEPTH:
-        return None
     entry = {
         "kind": kind,
         "frames": {
@@ -73,8 +84,9 @@ def put(
         "serial": serial,
         "reply": reply or None,
     }
-    client.lpush(_key(slug), msgpack.packb(entry))
-    return reply
+    put_within_limits = connection().register_script(_PUT_WITHIN_LIMITS)
+    is_put = put_within_limits(keys=[_key(slug)], args=[msgpack.packb(entry), DEPTH, BUDGET_BYTES])
+    return reply if is_put else None
 
 
 def take(slug: str) -> Entry | None:

@@ -129,8 +129,7 @@ def _put(line: Line, **entry: Any) -> str:
         raise LineNotRunning(line) from error
     if reply is None:
         raise LineFull(
-            _("%(line)s has %(depth)d images waiting; send more slowly.")
-            % {"line": line, "depth": inbox.DEPTH}
+            _("%(line)s has as many images waiting as it takes; send more slowly.") % {"line": line}
         )
     return reply
 
