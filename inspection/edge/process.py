@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import TracebackType
 from typing import IO, Self
 
@@ -24,7 +24,7 @@ from inspection.line.delivery import Delivery
 from inspection.line.records import Record
 from inspection.line.runtime import LineRuntime
 from inspection.models import Line
-from inspection.services.delivery import deliver_records
+from inspection.services.delivery import deliver_records, last_sequence
 from inspection.services.lines import kept_line_config, line_config, line_folder, write_line_config
 from inspection.serving_judge import JudgeLoader
 
@@ -79,6 +79,7 @@ def load_config(slug: str) -> LineConfig:
     try:
         line = Line.objects.prefetch_related("stations").get(slug=slug)
         config = line_config(line, deployment=first_deployment(line))
+        config = replace(config, not_below=last_sequence(line) or 0)
     except django.db.Error as error:
         logger.warning("the database is away (%s); the line starts with what it kept", error)
         return kept_line_config(slug)
@@ -176,11 +177,19 @@ class LineProcess:
         close_old_connections()
         try:
             line = Line.objects.get(slug=self._slug)
-            delivered = deliver_records(line=line, records=records)
+            delivered = deliver_records(line=line, records=records, on_conflict=self._conflict)
         finally:
             close_old_connections()
         for stored in delivered:
             self._feed.part_delivered(PartJudged.of(stored.part, stored.views))
+
+    def _conflict(self, sequences: list[int]) -> None:
+        self.runtime.alarms.raise_alarm(
+            "journal_conflict",
+            f"the database has other parts under the numbers {sequences[0]} to {sequences[-1]}: "
+            "these verdicts are in the journal only",
+            lasts=True,
+        )
 
 
 def run_until(stop: threading.Event, slug: str, *, on_ready: Callable[[], None] = lambda: None) -> None:

@@ -27,9 +27,9 @@ class Window:
 class FrameBuffer:
     """Frames of one station in the order they came.
 
-    A trigger that got no frame leaves one outstanding: an untagged frame in a later window may be that one, so
-    it is bad. Frames and triggers are in step again when a frame came outside every window for each that is
-    outstanding, or when no trigger came for `late_s`.
+    A trigger that got no frame leaves one outstanding: an untagged frame in a later window may be that one,
+    so it is bad. Frames and triggers are in step again when a frame came outside every window for each that
+    is outstanding, or when no trigger came for `late_s`.
 
     Args:
         depth: how many may wait.

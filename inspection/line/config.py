@@ -251,6 +251,8 @@ class LineConfig(JsonConfig):
         stall_s: a judge that is silent for longer stops the heartbeat, so that the PLC stops the line.
         lot: written into each record.
         evidence_depth: parts whose images may wait to be written; more are not kept, and alarmed.
+        not_below: parts are numbered above this, whatever the journal says: the database had so many when the
+            line was started.
         keep_evidence_parts: images of about so many latest parts are kept; 0 keeps all.
     """
 
@@ -270,6 +272,7 @@ class LineConfig(JsonConfig):
     journal: JournalConfig = JournalConfig()
     evidence_depth: Annotated[int, Field(ge=1, le=10_000)] = 64
     keep_evidence_parts: Annotated[int, Field(ge=0)] = 50_000
+    not_below: Annotated[int, Field(ge=0)] = 0
     deployment: DeploymentConfig | None = None
 
     def __post_init__(self) -> None:

@@ -37,6 +37,9 @@ class Delivery:
     def start(self) -> None:
         """Starts the thread; the journal must be open."""
         self._position = self._cursor.load()
+        if self._position > self._journal.durable:
+            logger.warning("the journal ends before what was delivered of it; delivery starts over")
+            self._position = Position(0, 0)
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
         self._thread.start()
 

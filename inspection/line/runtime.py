@@ -138,7 +138,7 @@ class LineRuntime:
             ConfigError: a source cannot be used.
         """
         self.journal.open(self.config.line)
-        self._sequence = self.journal.last_sequence
+        self._sequence = max(self.journal.last_sequence, self.config.not_below)
         self._is_started = True
         self.events.start()
         self._evidence.start()

@@ -1,7 +1,8 @@
 """From a line's journal to the database: once, whatever the order and however often it is tried."""
 
+import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,8 @@ from inspection.choices import PartOrigin, Verdict
 from inspection.line.records import Record
 from inspection.models import Deployment, Line, Part, Station, Tally, View
 
+logger = logging.getLogger(__name__)
+
 _TEXT = 400
 
 
@@ -25,21 +28,36 @@ class DeliveredPart:
     views: list[View]
 
 
+def _leave_conflicts(sequences: list[int]) -> None:
+    """Where nobody is to be told beyond the log."""
+
+
 @transaction.atomic
-def deliver_records(*, line: Line, records: Sequence[Record]) -> list[DeliveredPart]:
+def deliver_records(
+    *,
+    line: Line,
+    records: Sequence[Record],
+    on_conflict: Callable[[list[int]], None] = _leave_conflicts,
+) -> list[DeliveredPart]:
     """Stores the parts that the database does not have yet.
 
-    A part is known by line and sequence, so a record that comes again changes nothing.
+    A part is known by line and sequence, so a record that comes again changes nothing. One that has another
+    part's sequence (a journal was lost) is not stored over it: it is logged and told.
 
     Args:
         line: whose journal it is.
         records: part records, each with its `answer` (`inspection.line.delivery`), in any order.
+        on_conflict: is told the sequences that the database has of other parts, in order.
     """
-    known = set(
+    known = dict(
         line.parts.filter(sequence__in=[record["sequence"] for record in records]).values_list(
-            "sequence", flat=True
+            "sequence", "hash"
         )
     )
+    conflicts = {record["sequence"] for record in records if _is_conflict(record, known)}
+    if conflicts:
+        logger.error("%s: other parts have the numbers %s already", line, sorted(conflicts))
+        on_conflict(sorted(conflicts))
     by_sequence = {record["sequence"]: record for record in records if record["sequence"] not in known}
     fresh = [by_sequence[sequence] for sequence in sorted(by_sequence)]
     if not fresh:
@@ -49,6 +67,10 @@ def deliver_records(*, line: Line, records: Sequence[Record]) -> list[DeliveredP
     views = _store_views(line, parts, fresh)
     _count(line, parts)
     return [DeliveredPart(part=part, views=of_part) for part, of_part in zip(parts, views, strict=True)]
+
+
+def _is_conflict(record: Record, known: dict[int, str]) -> bool:
+    return known.get(record["sequence"], record["hash"]) != record["hash"]
 
 
 def last_sequence(line: Line) -> int | None:

@@ -108,6 +108,18 @@ def test_delivery_goes_on_after_a_restart_where_it_was(tmp_path):
     assert (line.sequences, again.sequences) == ([1], [2])
 
 
+def test_parts_of_a_new_journal_are_delivered_though_the_cursor_of_a_lost_one_is_left(tmp_path):
+    with Line(tmp_path) as line:
+        for sequence in range(1, 20):
+            line.journal.append(part(sequence))
+        wait_until(lambda: len(line.received) == 19, "the parts")
+    journal_path(tmp_path, 1).unlink()
+    with Line(tmp_path) as again:
+        again.journal.append(part(20))
+        wait_until(lambda: again.received, "the part")
+    assert again.sequences == [20]
+
+
 def test_what_a_stopped_line_could_not_deliver_comes_after_the_next_start(tmp_path):
     with Line(tmp_path) as line:
         line.is_away = True

@@ -31,6 +31,25 @@ def test_a_record_that_comes_again_changes_nothing(line):
     assert View.objects.count() == 2
 
 
+def test_another_part_under_a_known_number_is_told_and_stored_over_nothing(line, caplog):
+    told = []
+    deliver_records(line=line, records=[part_record(1), part_record(2)])
+    other = part_record(2, verdict="NG", hash="f" * 64)
+    records = [part_record(1), other, part_record(3)]
+    again = deliver_records(line=line, records=records, on_conflict=told.append)
+    assert told == [[2]]
+    assert "other parts have the numbers [2]" in caplog.text
+    assert [stored.part.sequence for stored in again] == [3]
+    assert line.parts.get(sequence=2).verdict == "OK"
+
+
+def test_a_record_that_comes_again_is_no_conflict(line):
+    told = []
+    deliver_records(line=line, records=[part_record(1)])
+    deliver_records(line=line, records=[part_record(1)], on_conflict=told.append)
+    assert told == []
+
+
 def test_a_record_twice_in_one_delivery_is_one_part(line):
     deliver_records(line=line, records=[part_record(1), part_record(1)])
     assert line.parts.count() == 1
