@@ -14,6 +14,7 @@ from annotation.models import Dataset, LabelClass
 from inspection.choices import PlcProfile, SourceKind, TriggerMode, Verdict
 from inspection.models import Line, Part, Station
 from inspection.services.dispositions import datasets_of
+from inspection.services.lines import LineUnusable, check_watched_folder
 
 _RESERVED_SLUGS = {"new"}
 
@@ -236,11 +237,20 @@ class StationForm(Styled, forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
+        self._check_folder(cleaned)
         if cleaned.get("source") == SourceKind.REPLAY and not cleaned.get("dataset"):
             self.add_error("dataset", _("Choose the dataset whose images are replayed."))
         if cleaned.get("source") == SourceKind.FOLDER and not cleaned.get("folder"):
             self.add_error("folder", _("Say which folder the camera writes into."))
         return cleaned
+
+    def _check_folder(self, cleaned: dict[str, Any]) -> None:
+        if cleaned.get("source") != SourceKind.FOLDER or not cleaned.get("folder"):
+            return
+        try:
+            check_watched_folder(cleaned["folder"])
+        except LineUnusable as error:
+            self.add_error("folder", str(error))
 
     def save(self, commit: bool = True) -> Station:
         cleaned = self.cleaned_data

@@ -10,7 +10,7 @@ from inspection.line.frames import Frame, frame_from_bytes
 
 logger = logging.getLogger(__name__)
 
-UNFINISHED_SUFFIXES = {".tmp", ".part", ".filepart", ".crdownload", ".new"}
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 COMPRESSED = (b"\xff\xd8", b"\x89PNG", b"RIFF")
 
 
@@ -37,7 +37,8 @@ class FolderWatch:
     """Looks at a folder again and again; no thread here.
 
     A file is whole when its size and time stood still for `settle_s` and it can be read to its end. One that
-    stood still for `patience_s` and still cannot be read is a bad frame.
+    stood still for `patience_s` and still cannot be read is a bad frame. What is not named as an image (one
+    that is still written under another name, or a stranger's file) is left alone.
     """
 
     def __init__(self, config: FolderSource) -> None:
@@ -91,9 +92,7 @@ class FolderWatch:
         return [
             path
             for path in self._folder.iterdir()
-            if not path.name.startswith(".")
-            and path.suffix.lower() not in UNFINISHED_SUFFIXES
-            and path.is_file()
+            if not path.name.startswith(".") and path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
         ]
 
     def _look(self, path: Path, now_s: float) -> None:

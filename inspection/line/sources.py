@@ -16,15 +16,13 @@ from inspection.line.config import (
     ReplaySource,
     StationConfig,
 )
-from inspection.line.folder import FolderWatch
+from inspection.line.folder import IMAGE_SUFFIXES, FolderWatch
 from inspection.line.frames import Frame, frame_from_bytes
 
 logger = logging.getLogger(__name__)
 
 Sink = Callable[[Frame], bool]
 """Takes a frame; False where it has no room for it now."""
-
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 
 class Source(Protocol):

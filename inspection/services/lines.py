@@ -42,6 +42,25 @@ def line_folder(slug: str) -> Path:
     return Path(settings.LINE_DIR) / slug
 
 
+def check_watched_folder(path: str) -> None:
+    """A line moves or removes the images in the folder it watches: never the system's own.
+
+    Raises:
+        LineUnusable: the folder is, holds or lies in the program's or its data's.
+    """
+    try:
+        folder = Path(path).resolve()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise LineUnusable(f"The folder {path!r} can't be watched: {error}.") from error
+    for own in (settings.VAR_DIR, settings.BASE_DIR):
+        home = Path(own).resolve()
+        if folder.is_relative_to(home) or home.is_relative_to(folder):
+            raise LineUnusable(
+                f"The folder {path} can't be watched: the system keeps its own files there. "
+                "Choose a folder that only the camera writes into."
+            )
+
+
 def line_config(line: Line, *, deployment: DeploymentConfig | None = None) -> LineConfig:
     """The runtime's settings of a line.
 
@@ -155,6 +174,7 @@ def _source_config(station: Station, line: Line) -> SourceConfig:
     if station.source == SourceKind.FOLDER:
         if not given.get("path"):
             raise LineUnusable(f"Station {station.name} watches a folder, but none is given.")
+        check_watched_folder(given["path"])
         return FolderSource(folder=given["path"])
     is_triggered = line.trigger_mode == TriggerMode.PLC
     return ReplaySource(

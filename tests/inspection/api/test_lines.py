@@ -36,6 +36,11 @@ def test_a_line_is_made_with_its_stations(api_as):
         ({"plc_port": 99999}, 400, "65535"),
         ({"trigger_mode": "plc"}, 409, "handshake"),
         ({"stations": [{"name": "a", "position": 0, "source": "folder"}]}, 409, "none is given"),
+        (
+            {"stations": [{"name": "a", "source": "folder", "source_settings": {"path": "/"}}]},
+            409,
+            "keeps its own files there",
+        ),
     ],
 )
 def test_what_makes_no_line_is_refused_in_words_and_nothing_is_kept(api_as, change, status, words):

@@ -166,8 +166,8 @@ def test_files_come_in_the_order_they_were_written(watch, tmp_path):
     assert [name for name, _ in look(watch, 11.0)] == ["z.png", "a.png", "m.png"]
 
 
-def test_hidden_unfinished_and_folder_names_are_ignored(watch, tmp_path):
-    for name in (".a.png", "a.png.part", "b.tmp"):
+def test_hidden_unfinished_foreign_and_folder_names_are_ignored(watch, tmp_path):
+    for name in (".a.png", "a.png.part", "b.tmp", "inspection.sqlite3", "report"):
         (tmp_path / "in" / name).write_bytes(png(picture()))
     (tmp_path / "in" / "sub").mkdir()
     look(watch, 10.0)
@@ -195,10 +195,12 @@ def test_a_taken_file_is_removed_where_it_is_not_kept(tmp_path):
 
 def test_files_from_before_the_start_are_set_aside_where_a_trigger_says_what_is_wanted(tmp_path):
     (tmp_path / "old.png").write_bytes(png(picture()))
+    (tmp_path / "settings.toml").write_text("not the camera's")
     watch = FolderWatch(FolderSource(folder=str(tmp_path), settle_s=0.0))
     watch.open(takes_old_files=False)
     assert look(watch, 10.0) == []
     assert (tmp_path / "missed" / "old.png").exists()
+    assert (tmp_path / "settings.toml").exists()
 
 
 def test_a_watched_folder_hands_files_over_and_keeps_what_the_line_has_no_room_for(tmp_path):

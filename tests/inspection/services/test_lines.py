@@ -7,6 +7,7 @@ from inspection.line.config import ConfigError, FolderSource, PushSource, Replay
 from inspection.models import Station
 from inspection.services.lines import (
     LineUnusable,
+    check_watched_folder,
     deployment_config,
     kept_line_config,
     line_config,
@@ -102,6 +103,28 @@ def test_a_folder_station_needs_its_folder(tmp_path):
         line_config(line)
     Station.objects.update(source_settings={"path": str(tmp_path)})
     assert line_config(line).stations[0].source == FolderSource(folder=str(tmp_path))
+
+
+@pytest.mark.parametrize("home", ["VAR_DIR", "BASE_DIR"])
+@pytest.mark.parametrize("relation", [".", "..", "media", "../{name}/media", "/"])
+def test_a_folder_of_the_systems_own_is_not_watched(settings, home, relation):
+    own = Path(getattr(settings, home))
+    path = own / relation.format(name=own.name)
+    line = make_line(source="folder")
+    Station.objects.update(source_settings={"path": str(path)})
+    with pytest.raises(LineUnusable, match="its own files"):
+        line_config(line)
+
+
+def test_a_link_to_a_folder_of_the_systems_own_is_not_watched(settings, tmp_path):
+    link = tmp_path / "camera"
+    link.symlink_to(settings.VAR_DIR)
+    with pytest.raises(LineUnusable, match="its own files"):
+        check_watched_folder(str(link))
+
+
+def test_a_folder_whose_name_only_begins_like_the_systems_is_watched(settings):
+    check_watched_folder(f"{settings.VAR_DIR}-camera")
 
 
 def test_settings_that_no_line_can_run_with_are_refused_by_name():

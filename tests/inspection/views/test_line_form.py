@@ -57,6 +57,7 @@ def test_the_form_shows_what_is_set_and_keeps_it(as_role):
     ("station", "line", "words"),
     [
         ({"source": "replay"}, {}, "Choose the dataset"),
+        ({"source": "folder", "folder": "/"}, {}, "keeps its own files there"),
         ({"source": "folder"}, {}, "which folder"),
         ({"name": "no spaces here"}, {}, "valid"),
         ({}, {"trigger_mode": "plc"}, "handshake profile gives triggers"),
