@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -343,3 +344,18 @@ def test_a_line_with_the_simple_profile_sets_its_coil_on_ng(tmp_path):
                 lambda: [event["value"] for event in simulator.events("coil")] == [True, False],
                 "a pulse",
             )
+
+
+def test_a_reject_counts_from_its_part_and_is_not_given_to_the_one_behind(tmp_path):
+    judge = HeldJudge()
+    with SimulatorProcess(tmp_path / "log") as simulator:
+        plc = PlcConfig(port=simulator.port, profile="simple")
+        with running(line_config(tmp_path / "line", plc=plc, deadline_s=0.3), lambda _: judge) as runtime:
+            wait_until(lambda: runtime._link.state.is_connected, "the connection")
+            judge.is_holding = True
+            late = frame(220)
+            runtime.push("top", late)
+            wait_until(lambda: time.monotonic() > late.arrived_s + 0.35, "the deadline")
+            judge.released.set()
+            wait_until(lambda: "reject_not_given" in runtime.alarms.standing, "the alarm")
+        assert simulator.events("coil") == []
