@@ -25,7 +25,7 @@ class WeakParameters(MethodParameters):
         "defects is a matter of luck. Robust: Adam, a step after each pair, a term for the hottest cells.",
     )
     pairs: int = Field(
-        default=4,
+        default=2,
         ge=1,
         le=64,
         description="NG and OK images in an iteration, so many of each.",
@@ -139,12 +139,15 @@ WEAK: Final = MethodDeclaration(
             initial_heat=0.5,
         ),
         "quick": WeakParameters(
-            height=352, width=128, stage1_iterations=400, stage2_iterations=600, stage3_iterations=100
+            height=352,
+            width=128,
+            stage1_iterations=300,
+            stage2_iterations=300,
+            stage3_iterations=50,
         ),
         "demo": WeakParameters(
             height=96,
             width=96,
-            pairs=2,
             stage1_iterations=120,
             stage2_iterations=120,
             stage3_iterations=20,
