@@ -11,6 +11,7 @@ from ml.choices import JobState
 from ml.models import TrainingJob
 
 logger = logging.getLogger(__name__)
+_untold: set[int] = set()
 
 
 def job_group(job_id: int) -> str:
@@ -56,4 +57,6 @@ def job_progressed(
         send(job_group(job.pk), {"type": "job.event", "message": message})
     except (RedisError, OSError) as error:
         # The row is what counts, and a page reads it when its socket comes back.
-        logger.warning("Nobody could be told of job %s: %s", job.pk, error)
+        if job.pk not in _untold:
+            _untold.add(job.pk)
+            logger.warning("Nobody can be told of job %s as it runs: %s", job.pk, error)
