@@ -3,7 +3,7 @@ import os
 import resource
 import signal
 import threading
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,15 +26,20 @@ def dataset(db) -> Dataset:
     return factories.dataset()
 
 
-@pytest.fixture
+@contextmanager
 def small_files_only():
-    """The kernel itself refuses to write files over 4 kB, as a full disk would."""
+    """The kernel itself refuses to write files over 4 kB, as a full disk would.
+
+    Around one call alone: the limit also holds for the file that this process's own output may go to.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    signal.signal(signal.SIGXFSZ, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
 
 
 def everything_below(folder: Path) -> list[Path]:
@@ -87,10 +92,8 @@ def test_what_is_no_image_leaves_neither_record_nor_file(
     assert not everything_below(media)
 
 
-def test_a_full_disk_is_told_and_leaves_neither_record_nor_file(
-    dataset: Dataset, media: Path, small_files_only: None
-) -> None:
-    with pytest.raises(StorageFailed, match="disk is full"):
+def test_a_full_disk_is_told_and_leaves_neither_record_nor_file(dataset: Dataset, media: Path) -> None:
+    with small_files_only(), pytest.raises(StorageFailed, match="disk is full"):
         store_image(dataset=dataset, content=factories.picture(size=(100, 100)), name="a.png")
     assert not Image.objects.exists()
     assert not everything_below(media)
