@@ -50,16 +50,20 @@ class ShadeJudge:
 
 
 class HeldJudge(ShadeJudge):
-    """A model that is stuck until it is let go."""
+    """A model that is stuck until it is let go, though never while it is warmed up.
 
-    def __init__(self):
+    Args:
+        is_holding: whether it is stuck from its first part on.
+    """
+
+    def __init__(self, is_holding=False):
         super().__init__()
-        self.is_holding = False
+        self.is_holding = is_holding
         self.entered = threading.Event()
         self.released = threading.Event()
 
     def judge(self, frames):
-        if self.is_holding:
+        if self.is_holding and any(view.name != "blank" for view in frames.values()):
             self.entered.set()
             assert self.released.wait(10)
         return super().judge(frames)

@@ -200,10 +200,9 @@ def test_a_line_that_is_killed_and_restarted_answers_nothing_old_and_reuses_no_n
 
 
 def test_a_deadline_that_cannot_be_met_passes_nothing_and_keeps_the_late_verdicts(tmp_path):
-    judge = HeldJudge()
+    judge = HeldJudge(is_holding=True)
     with SimulatorProcess(tmp_path / "log", period_ms=60, gate=6, parts=6) as simulator:
         with line_at_work(tmp_path / "line", simulator, lambda _: judge, deadline_s=0.05) as runtime:
-            judge.is_holding = True
             simulator.wait()
             assert runtime._link.state.late >= 1
             judge.released.set()
@@ -217,11 +216,10 @@ def test_a_deadline_that_cannot_be_met_passes_nothing_and_keeps_the_late_verdict
 
 
 def test_more_parts_than_the_lines_depth_are_answered_overrun_in_their_order(tmp_path):
-    judge = HeldJudge()
+    judge = HeldJudge(is_holding=True)
     with SimulatorProcess(tmp_path / "log", period_ms=40, gate=50, parts=8) as simulator:
         config = {"deadline_s": 5.0, "depth": 2}
         with line_at_work(tmp_path / "line", simulator, lambda _: judge, **config) as runtime:
-            judge.is_holding = True
             wait_until(lambda: simulator.control.do("state")["entered"] == 8, "all parts")
             wait_until(lambda: runtime._link.waiting == 8, "all triggers")
             judge.released.set()
