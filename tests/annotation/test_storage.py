@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 import resource
 import signal
 import threading
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from annotation.models import Dataset, Image, ImageSource
 from annotation.services import storage
@@ -186,10 +188,13 @@ def test_no_file_is_removed_while_a_record_of_it_is_being_committed(dataset: Dat
 def test_postgresql_is_asked_for_a_shared_lock_by_who_records_and_for_a_whole_one_by_who_removes(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
-    for name in ("pg_advisory_xact_lock", "pg_advisory_xact_lock_shared"):
-        connection.connection.create_function(name, 1, lambda _number, name=name: asked.append(name))
-    monkeypatch.setattr(storage, "connection", SimpleNamespace(vendor="postgresql", cursor=connection.cursor))
-    image = store_image(dataset=dataset, content=factories.picture(), name="a.png").image
-    storage.remove_unused_files([(image.sha256, image.extension)])
+    if connection.vendor == "sqlite":
+        for name in ("pg_advisory_xact_lock", "pg_advisory_xact_lock_shared"):
+            connection.connection.create_function(name, 1, lambda _number: None)
+        asked_as = SimpleNamespace(vendor="postgresql", cursor=connection.cursor)
+        monkeypatch.setattr(storage, "connection", asked_as)
+    with CaptureQueriesContext(connection) as queries:
+        image = store_image(dataset=dataset, content=factories.picture(), name="a.png").image
+        storage.remove_unused_files([(image.sha256, image.extension)])
+    asked = [lock for query in queries for lock in re.findall(r"pg_advisory\w+", query["sql"])]
     assert asked == ["pg_advisory_xact_lock_shared", "pg_advisory_xact_lock"]

@@ -1,7 +1,6 @@
 """`run_line` and `plc_simulator` as real processes, over a real Redis and Modbus TCP."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -14,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.db import connection
 
 from inspection.bus import liveness
 from inspection.edge.clerk import local_deployment
@@ -25,6 +23,7 @@ from inspection.services import frames
 from inspection.services.deployments import deploy
 from inspection.services.evidence import evidence_file
 from inspection.services.lines import line_config, line_folder, write_line_config
+from tests import children
 from tests.inspection.factories import make_deployment, make_line, make_operating_point
 from tests.ml.factories import DatasetFactory, encode, make_dataset, make_pixels
 
@@ -50,11 +49,10 @@ def factory() -> DatasetFactory:
 @contextmanager
 def manage(*arguments: str, **environment: str) -> Iterator[subprocess.Popen]:
     """A management command in a process of its own, on the test's database, Redis and folders."""
-    database = f"sqlite:///{connection.settings_dict['NAME']}"
     process = subprocess.Popen(
         [sys.executable, "manage.py", *arguments],
         cwd=settings.BASE_DIR,
-        env=os.environ | {"DATABASE_URL": database, "OMP_NUM_THREADS": "1"} | environment,
+        env=children.environment(**environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -161,15 +159,14 @@ def test_a_line_judges_while_the_database_is_away_and_loses_and_doubles_nothing(
     line = replay(factory)
     live = make_deployment(line, make_operating_point(factory=factory))
     write_line_config(line_config(line, deployment=local_deployment(live)))
-    database = Path(connection.settings_dict["NAME"])
-    place = tmp_path / "away"
-    with manage("run_line", line.slug, DATABASE_URL=f"sqlite:///{place / database.name}") as process:
+    database = children.AwayDatabase(tmp_path)
+    with database, manage("run_line", line.slug, DATABASE_URL=database.url) as process:
         wait_until(
             lambda: (status := liveness.line_status(line.slug)) and status.delivery_error, "parts that wait"
         )
         wait_until(lambda: _journaled(line) >= 15, "parts judged meanwhile")
         assert not Part.objects.exists()
-        place.symlink_to(database.parent)
+        database.come_back()
         wait_until(lambda: line.parts.count() >= 30, "what was judged in the database")
         terminate(process)
     sequences = list(line.parts.order_by("sequence").values_list("sequence", flat=True))

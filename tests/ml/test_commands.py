@@ -1,7 +1,6 @@
 """`manage.py train` and `evaluate`: the report's shape, what goes where, how they end."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -10,11 +9,11 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import connection
 
 from ml.choices import JobState
 from ml.methods.declarations import METHODS
 from ml.models import ModelVersion, OperatingPoint, TrainingJob
+from tests import children
 from tests.ml.factories import TINY, make_dataset
 from tests.ml.toy import TOY
 
@@ -114,13 +113,9 @@ def test_a_dataset_without_ng_is_refused(media):
 def test_ctrl_c_keeps_the_checkpoint_says_how_to_resume_and_resuming_ends_well(dataset, tmp_path):
     long = overrides(TINY | {"stage1_iterations": 40})
     out = tmp_path / "report.json"
-    environment = os.environ | {
-        "DATABASE_URL": f"sqlite:///{connection.settings_dict['NAME']}",
-        "OMP_NUM_THREADS": "1",
-    }
     command = [sys.executable, "manage.py", "train", "bolts", "--method", "weak", *long, "--json", str(out)]
     process = subprocess.Popen(
-        command, env=environment, cwd=settings.BASE_DIR, stderr=subprocess.PIPE, text=True
+        command, env=children.environment(), cwd=settings.BASE_DIR, stderr=subprocess.PIPE, text=True
     )
     with process.stderr:
         for line in process.stderr:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 
 from ml.choices import JobState
@@ -21,6 +20,7 @@ from ml.models import ModelVersion, TrainingJob
 from ml.services import jobs
 from ml.services.fitting import checkpoint_folder
 from ml.tasks import requeue_lost_jobs, train
+from tests import children
 from tests.ml.factories import TINY, DatasetFactory, make_dataset
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -55,8 +55,7 @@ def worker() -> Iterator[subprocess.Popen]:
                 "-l",
                 "info",
             ],
-            env=os.environ
-            | {"DATABASE_URL": f"sqlite:///{connection.settings_dict['NAME']}", "OMP_NUM_THREADS": "1"},
+            env=children.environment(),
             cwd=settings.BASE_DIR,
             start_new_session=True,
             stdout=log,

@@ -165,19 +165,21 @@ def test_the_settings_with_the_live_deployment_are_kept_for_a_start_without_data
 def test_a_model_is_copied_to_the_line_with_the_scale_of_its_maps(line):
     deployment = make_deployment(line, make_operating_point())
     config = local_deployment(deployment)
-    assert (line_folder(line.slug) / "models" / "job-1" / "model.onnx").is_file()
+    name = deployment.operating_point.model_version.artefact
+    assert (line_folder(line.slug) / "models" / name / "model.onnx").is_file()
     assert config.map_max == pytest.approx(0.70, abs=0.01)
 
 
 def test_copies_of_models_that_are_not_in_force_any_more_are_removed(line, bench):
     at_work = bench()
-    deploy(operating_point=make_operating_point(), line=line, by=None)
+    point = make_operating_point()
+    deploy(operating_point=point, line=line, by=None)
     at_work.clerk.look()
     at_work.await_load()
-    stray = line_folder(line.slug) / "models" / "job-99"
+    stray = line_folder(line.slug) / "models" / "stray"
     stray.mkdir()
     at_work.clerk.look()
-    assert [path.name for path in stray.parent.iterdir()] == ["job-1"]
+    assert [path.name for path in stray.parent.iterdir()] == [point.model_version.artefact]
 
 
 def test_alarms_of_the_line_are_raised_and_cleared_in_the_database(line, bench):

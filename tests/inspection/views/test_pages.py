@@ -120,7 +120,6 @@ def test_an_alarm_is_acknowledged_by_name(as_role, people):
         ("?line=demo&verdict=OK", [4, 2, 1]),
         ("?day=2026-03-01", [4, 3, 2, 1]),
         ("?day=2026-03-02", []),
-        ("?before=3", [2, 1]),
         ("?text=99999999999999999999999", []),
         ("?day=rubbish", [4, 3, 2, 1]),
     ],
@@ -132,6 +131,14 @@ def test_parts_are_searched(as_role, query, found):
     )
     response = as_role("operator").get(f"/parts/{query}")
     assert [part.sequence for part in response.context["parts"]] == found
+
+
+def test_parts_are_paged_by_the_last_one_of_the_page_before(as_role):
+    line = make_line()
+    deliver_records(line=line, records=[part_record(number) for number in range(1, 5)])
+    third = line.parts.get(sequence=3)
+    response = as_role("operator").get(f"/parts/?before={third.pk}")
+    assert [part.sequence for part in response.context["parts"]] == [2, 1]
 
 
 def test_a_part_s_page_follows_it_to_its_model_and_its_images(as_role):
