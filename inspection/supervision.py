@@ -20,9 +20,10 @@ from supervisor.xmlrpc import SupervisorTransport
 LINES_FOLDER = "supervisor-lines"
 
 # A process that dies within so many seconds of its start comes back after a pause, which is one second longer
-# at each further try; Django alone takes some seconds to import.
+# at each further try (inspection.patient_supervisor ends that); Django alone takes some seconds to import.
 STARTED_AFTER_S = 10
-BACKOFF_STARTS = 1000
+# It is never given up.
+BACKOFF_STARTS = 2**31
 STOP_WITHIN_S = 15
 
 
@@ -122,6 +123,11 @@ def once_program(root: Path, name: str, *arguments: str) -> Program:
     return Program(
         name=name, command=django_command(root, *arguments), priority=90, is_once=True, is_on_console=True
     )
+
+
+def supervisor_command(configuration: Path) -> list[str]:
+    """What starts the supervisor, from the folder that holds `manage.py`."""
+    return [sys.executable, "-m", "inspection.patient_supervisor", "-n", "-c", str(configuration)]
 
 
 def supervisor_configuration(programs: Iterable[Program], *, root: Path, var: Path, control: Control) -> str:

@@ -1,11 +1,17 @@
 import configparser
 import socket
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
+from django.conf import settings
+from supervisor import loggers
 from supervisor.options import ServerOptions
+from supervisor.states import ProcessStates
 
 from inspection import supervision
+from inspection.patient_supervisor import PatientProcess
 
 
 def read_by_the_supervisor(text: str, folder: Path) -> ServerOptions:
@@ -74,3 +80,34 @@ def test_a_busy_port_is_known_and_the_next_free_one_found():
         port = taken.getsockname()[1]
         assert not supervision.is_port_free("127.0.0.1", port)
         assert supervision.free_port("127.0.0.1", port) > port
+
+
+def test_the_pause_before_a_restart_ends_growing(tmp_path, control):
+    program = supervision.Program(name="poor", command=("false",))
+    text = supervision.supervisor_configuration([program], root=tmp_path, var=tmp_path, control=control)
+    options = read_by_the_supervisor(text, tmp_path)
+    options.logger = loggers.getLogger()
+    process = PatientProcess(options.process_group_configs[0].process_configs[0])
+    pauses = []
+    for _ in range(100):
+        process.change_state(ProcessStates.STARTING)
+        process.change_state(ProcessStates.BACKOFF)
+        pauses.append(process.delay - time.time())
+    assert pauses[:3] == pytest.approx([1, 2, 3], abs=0.5)
+    assert pauses[-1] == pytest.approx(30, abs=0.5)
+    assert process.backoff < process.config.startretries
+
+
+def test_the_console_says_when_a_program_that_ended_too_soon_is_started_again(tmp_path, control):
+    program = supervision.Program(name="poor", command=("false",))
+    path = tmp_path / "supervisord.conf"
+    path.write_text(
+        supervision.supervisor_configuration([program], root=tmp_path, var=tmp_path, control=control)
+    )
+    command = supervision.supervisor_command(path)
+    with subprocess.Popen(command, cwd=settings.BASE_DIR, stdout=subprocess.PIPE, text=True) as running:
+        said = next(line for line in running.stdout if "too soon" in line)
+        running.terminate()
+        running.communicate(timeout=20)
+    assert "poor ended too soon after its start; try 2 is in 1 s" in said
+    assert str(tmp_path / "log" / "poor.log") in said

@@ -5,7 +5,6 @@ import http.client
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from argparse import ArgumentParser
@@ -129,9 +128,10 @@ class Command(BaseCommand):
         signal.signal(signal.SIGINT, lambda *_: None)
         for name in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(name, end)
-        command = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(path)]
         # Through a pipe, so that its words and ours stay in order also where they go to a file.
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 — our own interpreter
+        process = subprocess.Popen(  # noqa: S603 — our own interpreter
+            supervision.supervisor_command(path), cwd=root, stdout=subprocess.PIPE, text=True
+        )
         console = threading.Thread(target=self._pass_on, args=[process.stdout])
         console.start()
         if self._wait_for_web(process):
