@@ -30,6 +30,12 @@ class ModelUnservable(DomainError):
     code = "model_unservable"
 
 
+class NoThresholdPossible(DomainError):
+    """A rule that these scores don't allow; says what is missing."""
+
+    code = "no_threshold"
+
+
 class ThresholdRefused(DomainError):
     code = "threshold_refused"
     status = 400

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from annotation.models import Dataset
 from ml.methods.declarations import METHODS, MethodDeclaration
 from ml.models import OperatingPoint
+from ml.thresholds import ThresholdRule
 
 MAX_SEED = 2**31 - 1
 
@@ -144,6 +145,18 @@ def _range_text(entry: Mapping[str, Any]) -> str:
     )
     range_text = " ".join(str(part) for part in (low, high) if part)
     return f"{range_text[0].upper()}{range_text[1:]}." if range_text else ""
+
+
+class RuleForm(forms.Form):
+    """A threshold rule's parameters, as its JSON schema has them. The tuner reads it; nothing posts it."""
+
+    def __init__(self, rule: ThresholdRule) -> None:
+        super().__init__(prefix=f"rule-{rule.name}")
+        for name, entry in rule.Parameters.model_json_schema().get("properties", {}).items():
+            self.fields[name] = _field(name, entry, entry["default"])
+            unit = f" [{entry['unit']}]" if "unit" in entry else ""
+            self.fields[name].label = f"{entry['title']}{unit}"
+            self.fields[name].widget.attrs["data-parameter"] = name
 
 
 class OperatingPointForm(forms.ModelForm):

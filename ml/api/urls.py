@@ -1,8 +1,10 @@
+from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from .jobs import JobViewSet
 from .methods import MethodViewSet
 from .operating_points import OperatingPointViewSet
+from .thresholds import ThresholdDetail, ThresholdList, ThresholdRuleList
 from .versions import ModelVersionViewSet
 
 router = SimpleRouter()
@@ -11,4 +13,13 @@ router.register("jobs", JobViewSet, basename="api_job")
 router.register("model-versions", ModelVersionViewSet, basename="api_model_version")
 router.register("operating-points", OperatingPointViewSet, basename="api_operating_point")
 
-urlpatterns = router.urls
+urlpatterns = [
+    *router.urls,
+    path("threshold-rules/", ThresholdRuleList.as_view(), name="api_threshold_rules"),
+    path("model-versions/<int:pk>/thresholds/", ThresholdList.as_view(), name="api_thresholds"),
+    path(
+        "model-versions/<int:pk>/thresholds/<slug:rule>/",
+        ThresholdDetail.as_view(),
+        name="api_threshold",
+    ),
+]

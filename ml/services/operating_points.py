@@ -1,15 +1,63 @@
-"""How strict a model version is: proposing a first threshold, and saving one that a person chose."""
+"""How strict a model version is: proposing thresholds by rule, and saving one that a person chose."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 from django.db import transaction
+from pydantic import ValidationError
 
 from annotation.models import User
 from annotation.services import audit
 from ml.choices import ScoreSplit
-from ml.errors import ThresholdRefused
+from ml.errors import NoThresholdPossible, ParametersRefused, ThresholdRefused
 from ml.evaluation.intervals import wilson
 from ml.models import ImageScore, ModelVersion, OperatingPoint
+from ml.selectors.versions import score_columns
+from ml.thresholds import RULES, NoThreshold, ScoreSet, ThresholdChoice
+
+
+def score_set(model_version: ModelVersion) -> ScoreSet:
+    """What the rules choose from: the held-out scores, and those of the OK images it was trained on."""
+    columns = score_columns(model_version)
+    held_out, training = columns[ScoreSplit.HELD_OUT], columns[ScoreSplit.TRAINING]
+    return ScoreSet(
+        scores=np.array(held_out["ok"] + held_out["ng"], np.float64),
+        is_ng=np.repeat([False, True], [len(held_out["ok"]), len(held_out["ng"])]),
+        training_ok=np.array(training["ok"], np.float64),
+    )
+
+
+def propose_threshold(
+    *, scores: ScoreSet, rule: str, parameters: Mapping[str, Any] | None = None
+) -> ThresholdChoice:
+    """The threshold that a rule chooses from a version's scores.
+
+    Args:
+        scores: of `score_set`.
+        rule: key of `RULES`.
+        parameters: those that differ from the rule's defaults; numbers may come as text.
+
+    Raises:
+        ParametersRefused: no such rule, an unknown parameter, or a value out of range.
+        NoThresholdPossible: the scores don't allow this rule.
+    """
+    if rule not in RULES:
+        raise ParametersRefused({"rule": f"There is no “{rule}”; there are {', '.join(RULES)}."})
+    declared = RULES[rule]
+    if not len(scores.scores):
+        raise NoThresholdPossible(
+            "No image was held out of this model's training: there is nothing to choose from."
+        )
+    try:
+        return declared.choose(scores, declared.Parameters.model_validate(dict(parameters or {})))
+    except ValidationError as error:
+        raise ParametersRefused(
+            {".".join(map(str, one["loc"])): one["msg"] for one in error.errors()}
+        ) from error
+    except NoThreshold as error:
+        raise NoThresholdPossible(str(error)) from error
 
 
 @transaction.atomic

@@ -10,12 +10,13 @@ from annotation.choices import Role
 from annotation.errors import DomainError
 from annotation.permissions import role_required
 from ml.choices import ModelStage
-from ml.forms import OperatingPointForm
+from ml.forms import OperatingPointForm, RuleForm
 from ml.methods.declarations import METHODS
 from ml.models import ModelVersion
 from ml.selectors import versions as version_rows
 from ml.services.operating_points import save_operating_point
 from ml.services.stages import change_stage
+from ml.thresholds import RULES
 
 from .metrics import metric_rows
 from .paging import newest_first_page
@@ -40,6 +41,7 @@ def model_version(request: HttpRequest, version_id: int) -> HttpResponse:
             "metrics": metric_rows(version.evaluation),
             "points": points,
             "current_point": points[0] if points else None,
+            "rules": [{"rule": rule, "form": RuleForm(rule)} for rule in RULES.values()],
             "stages": ModelStage.choices,
             "worst_ok": version_rows.highest_scoring_ok(version),
             "worst_ng": version_rows.lowest_scoring_ng(version),

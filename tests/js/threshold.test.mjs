@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bestF1, countFrom, fullRecall, histogram, judge, lowerBound, range, sortScores, wilson } from "../../static/js/lib/threshold.js";
+import { countFrom, histogram, judge, lowerBound, range, sortScores, wilson } from "../../static/js/lib/threshold.js";
 
 // A small repeatable generator: the tests must not depend on luck.
 function random(seed) {
@@ -10,11 +10,6 @@ function random(seed) {
     return state / 4294967296;
   };
 }
-
-const f1At = (scores, threshold) => {
-  const { ok, ng } = judge(scores, threshold);
-  return (2 * ng.NG) / (2 * ng.NG + ok.NG + ng.OK);
-};
 
 test("a score at the threshold is NG", () => {
   const seen = judge(sortScores([0.1, 0.5], [0.5, 0.9]), 0.5);
@@ -66,54 +61,8 @@ test("an interval of nothing says nothing", () => {
   assert.deepEqual(wilson(0, 0), { count: 0, of: 0, rate: null, low: 0, high: 1 });
 });
 
-test("best F1 is no worse than any other threshold", () => {
-  const next = random(7);
-  const scores = sortScores(
-    Array.from({ length: 200 }, () => next() * 0.8),
-    Array.from({ length: 40 }, () => 0.3 + next() * 0.7),
-  );
-  const best = f1At(scores, bestF1(scores));
-  for (const threshold of [...scores.ok, ...scores.ng]) assert.ok(best >= f1At(scores, threshold) - 1e-12);
-});
-
-test("best F1 of scores that part cleanly lies between the two kinds", () => {
-  const at = bestF1(sortScores([0.1, 0.2], [0.8, 0.9]));
-  assert.ok(at > 0.2 && at < 0.8);
-});
-
-test("full recall lets no NG image escape, and one step higher would", () => {
-  const scores = sortScores([0.1, 0.5, 0.7], [0.6, 0.9]);
-  const at = fullRecall(scores);
-  assert.equal(judge(scores, at).escapes.count, 0);
-  assert.equal(judge(scores, at).overkill.count, 1);
-  assert.equal(judge(scores, 0.6000001).escapes.count, 1);
-});
-
-test("an OK score equal to the lowest NG one counts as overkill at full recall", () => {
-  const scores = sortScores([0.1, 0.6], [0.6, 0.9]);
-  assert.equal(judge(scores, fullRecall(scores)).overkill.count, 1);
-});
-
-test("a proposed threshold is as short a number as parts the two kinds", () => {
-  assert.equal(fullRecall(sortScores([0.1952], [0.982])), 0.6);
-  assert.equal(String(fullRecall(sortScores([0.12341], [0.12344]))).length, "0.1234x".length);
-  assert.equal(fullRecall(sortScores([-3], [-2])), -2.5);
-});
-
-test("neighbouring floating-point scores are still told apart", () => {
-  const scores = sortScores([0.1], [0.1 + Number.EPSILON / 4]);
-  assert.equal(judge(scores, fullRecall(scores)).escapes.count, 0);
-});
-
-test("without NG images there is no threshold to propose", () => {
-  const scores = sortScores([0.1, 0.2], []);
-  assert.equal(bestF1(scores), null);
-  assert.equal(fullRecall(scores), null);
-  assert.equal(judge(scores, 0.5).escapes.rate, null);
-});
-
-test("without OK images the lowest NG score is the threshold", () => {
-  assert.equal(fullRecall(sortScores([], [0.4, 0.9])), 0.4);
+test("without NG images there is no share of escapes", () => {
+  assert.equal(judge(sortScores([0.1, 0.2], []), 0.5).escapes.rate, null);
 });
 
 test("a histogram holds every score once", () => {

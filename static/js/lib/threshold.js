@@ -1,5 +1,6 @@
 /**
  * What a threshold would have done to scores that are known. Pure and DOM-free: sorted arrays, binary search.
+ * Rules that choose a threshold are the server's alone (ml/thresholds); this is for the line that is dragged.
  *
  * NG: an NG image. OK: an OK image. A score at or above `ngAt` is judged NG; one from `reviewFrom` up to it,
  * where there is a `reviewFrom`, REVIEW. Escape: NG judged OK. Overkill: OK judged NG.
@@ -84,59 +85,6 @@ export function judge(scores, ngAt, reviewFrom = null) {
     precision: wilson(ng.NG, ng.NG + ok.NG),
     accuracy: wilson(ok.OK + ng.NG, all),
   };
-}
-
-/**
- * The shortest number about midway between two neighbouring scores, so that a person can read it and rounding
- * on the way to a line judges neither differently. Where nothing lies below, the score itself.
- */
-export function between(below, above) {
-  if (below === undefined) return above;
-  const middle = below + (above - below) / 2;
-  for (let digits = 1; digits <= 17; digits += 1) {
-    const short = Number(middle.toPrecision(digits));
-    if (short > below && short <= above) return short;
-  }
-  return above;
-}
-
-/** @returns {number|undefined} the greatest score of either kind below `value` */
-function greatestBelow(scores, value) {
-  const below = [scores.ok, scores.ng]
-    .map((sorted) => sorted[lowerBound(sorted, value) - 1])
-    .filter((score) => score !== undefined);
-  return below.length ? Math.max(...below) : undefined;
-}
-
-/**
- * The threshold with the best F1, of equals the one with the fewest escapes; null without NG scores.
- * @param {SortedScores} scores
- * @returns {number|null}
- */
-export function bestF1(scores) {
-  const { ok, ng } = scores;
-  let best = -1;
-  let at = null;
-  for (let index = 0; index < ng.length; index += 1) {
-    if (index > 0 && ng[index] === ng[index - 1]) continue;
-    const found = ng.length - index;
-    const f1 = (2 * found) / (found + countFrom(ok, ng[index]) + ng.length);
-    if (f1 > best) {
-      best = f1;
-      at = ng[index];
-    }
-  }
-  return at === null ? null : between(greatestBelow(scores, at), at);
-}
-
-/**
- * The highest threshold at which no NG image escapes; null without NG scores.
- * @param {SortedScores} scores
- * @returns {number|null}
- */
-export function fullRecall(scores) {
-  const lowest = scores.ng[0];
-  return lowest === undefined ? null : between(greatestBelow(scores, lowest), lowest);
 }
 
 /**

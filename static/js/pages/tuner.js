@@ -1,7 +1,8 @@
 // The threshold tuner: histograms of OK and NG scores, lines to drag, and what they would do, all in the browser.
 import { api } from "../lib/api.js";
 import { COLOURS, draw } from "../lib/chart.js";
-import { bestF1, fullRecall, histogram, judge, range, sortScores } from "../lib/threshold.js";
+import { histogram, judge, range, sortScores } from "../lib/threshold.js";
+import { mountRules } from "./rules.js";
 
 const BINS = 60;
 const STEPS = 500; // arrow keys move by 1/500 of the range, with Shift ten times as far
@@ -23,7 +24,7 @@ export async function mountTuner(place) {
   }
   const scores = sortScores(columns.held_out.ok, columns.held_out.ng);
   const training = sortScores(columns.training.ok, columns.training.ng);
-  state.ngAt ??= bestF1(scores) ?? fullRecall(scores) ?? 0.5;
+  state.ngAt ??= scores.ng[0] ?? scores.ok.at(-1) ?? 0.5;
   const limits = range(scores, state.ngAt, state.reviewFrom);
   const step = (limits[1] - limits[0]) / STEPS;
   const digits = Math.max(0, Math.ceil(-Math.log10(step)) + 1);
@@ -36,6 +37,28 @@ export async function mountTuner(place) {
     if (state.reviewFrom !== null && state.reviewFrom >= value) state.reviewFrom = aimed(value - step);
     show();
   }
+
+  function setNgByHand(value) {
+    forgetRule();
+    giveReason("");
+    setNg(value);
+  }
+
+  /** The rule's sentence as the reason to save, unless the person has written one. */
+  function giveReason(text) {
+    const field = part("reason");
+    if (!field || (field.value !== "" && field.value !== field.dataset.given)) return;
+    field.value = text;
+    field.dataset.given = text;
+  }
+
+  const forgetRule = mountRules(part("rules"), {
+    hasNg: scores.ng.length > 0,
+    onChosen: ({ value, reason }) => {
+      giveReason(reason);
+      setNg(value);
+    },
+  });
 
   function setReview(value) {
     state.reviewFrom = value === null || value < state.ngAt ? value : aimed(state.ngAt - step);
@@ -141,13 +164,11 @@ export async function mountTuner(place) {
     });
   }
 
-  makeDraggable(part("ng-handle"), setNg);
+  makeDraggable(part("ng-handle"), setNgByHand);
   makeDraggable(part("review-handle"), setReview);
-  part("ng-at").addEventListener("input", ({ target }) => target.value !== "" && setNg(Number(target.value)));
+  part("ng-at").addEventListener("input", ({ target }) => target.value !== "" && setNgByHand(Number(target.value)));
   part("review-from").addEventListener("input", ({ target }) => target.value !== "" && setReview(Number(target.value)));
   part("with-review").addEventListener("change", ({ target }) => setReview(target.checked ? aimed((limits[0] + state.ngAt) / 2) : null));
-  part("best-f1").addEventListener("click", () => setNg(bestF1(scores) ?? state.ngAt));
-  part("full-recall").addEventListener("click", () => setNg(fullRecall(scores) ?? state.ngAt));
   part("log-counts").addEventListener("change", ({ target }) => {
     state.isLog = target.checked;
     showHistogram();
@@ -157,7 +178,6 @@ export async function mountTuner(place) {
     showHistogram();
   });
   part("with-training").closest("label").hidden = training.ok.length + training.ng.length === 0;
-  for (const role of ["best-f1", "full-recall"]) part(role).disabled = scores.ng.length === 0;
 
   showHistogram();
   part("plot").on("plotly_afterplot", placeHandles);

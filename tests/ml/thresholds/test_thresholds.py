@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ml.evaluation.metrics import confusion_at
-from ml.thresholds import THRESHOLDS, NoThreshold, best_f1, choose_threshold, full_recall, quantile
+from ml.thresholds import RULES, NoThreshold, best_f1, choose_threshold, full_recall, quantile
 
 SCORES = np.array([0.1, 0.2, 0.3, 0.6, 0.4, 0.7, 0.9])
 IS_NG = np.array([0, 0, 0, 0, 1, 1, 1], bool)
@@ -78,19 +78,19 @@ def test_a_share_out_of_range_is_refused(share):
         quantile(SCORES, IS_NG, share=share)
 
 
-@pytest.mark.parametrize("way", ["best_f1", "full_recall"])
+@pytest.mark.parametrize("rule", [name for name, rule in RULES.items() if rule.needs_ng])
 @pytest.mark.parametrize("labels", [np.zeros(7, bool), np.ones(7, bool)], ids=["no NG", "no OK"])
-def test_ways_that_need_both_kinds_say_so(way, labels):
+def test_rules_that_need_both_kinds_say_so(rule, labels):
     with pytest.raises(NoThreshold, match="Both OK and NG"):
-        choose_threshold(way, SCORES, labels)
+        choose_threshold(rule, SCORES, labels)
 
 
-@pytest.mark.parametrize("way", THRESHOLDS)
-def test_every_way_tells_its_reason_and_rates_with_intervals(way):
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_tells_its_reason_and_rates_with_intervals(rule):
     rng = np.random.default_rng(2)
     is_ng = np.arange(300) % 3 == 0
-    chosen = choose_threshold(way, rng.normal(is_ng, 1), is_ng)
-    assert chosen.way == way
+    chosen = choose_threshold(rule, rng.normal(is_ng, 1), is_ng)
+    assert chosen.rule == rule
     assert chosen.reason.endswith(".")
     for rate, of in ((chosen.escapes, 100), (chosen.overkill, 200)):
         assert rate.of == of
