@@ -167,11 +167,13 @@ class Prediction:
         scores: float64 [B]; higher means more likely NG.
         maps: float32 [B, h, w] over the ROI, at the method's own resolution; higher means more suspicious.
         probabilities: float32 [B, K] over the card's classes, where the method has classes.
+        descriptors: float32 [B, D], where the method can tell which images are alike.
     """
 
     scores: np.ndarray
     maps: np.ndarray
     probabilities: np.ndarray | None = None
+    descriptors: np.ndarray | None = None
 
 
 class FittedModel(Protocol):
@@ -235,10 +237,12 @@ class Method(Protocol):
         """
         ...
 
-    def restore(self, parameters: Any, weights: bytes) -> Any:
-        """The network (a torch module: images → score, map) of an artefact's weights, ready to infer.
+    def restore(self, parameters: Any, class_names: Sequence[str], weights: bytes) -> Any:
+        """The network (a torch module: images → raw output, map) of an artefact's weights, ready to infer.
+
+        Needs no other file: not even pretrained weights that the training started from.
 
         Raises:
-            ValueError: the weights are not of this method and these parameters.
+            ValueError: the weights are not of this method, these parameters and as many classes.
         """
         ...

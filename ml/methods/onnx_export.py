@@ -15,10 +15,10 @@ OPSET: Final = 18
 
 
 def export_onnx(network: nn.Module, preprocessing: Preprocessing, path: Path) -> None:
-    """Writes "images" float32 [batch, C, H, W] → "score" [batch], "map" [batch, h, w]; any batch, one size.
+    """Writes "images" float32 [batch, C, H, W] → "score" [batch, …], "map" [batch, h, w]; one size.
 
     Args:
-        network: in eval mode; gives score and map.
+        network: in eval mode; gives raw output and map.
         preprocessing: tells channels, height and width.
         path: of the file.
     """

@@ -2,7 +2,7 @@
 
 ====================  ========================================================================================
 weights.safetensors   the network's parameters, for the framework that trained it
-model.onnx            the network: "images" float32 [B, C, H, W] in; "score" [B] and "map" [B, h, w] out
+model.onnx            the network: "images" float32 [B, C, H, W] in; "score" [B, …] and "map" [B, h, w] out
 parity.safetensors    a few images (uint8) with the scores and maps that the training framework gave them
 card.json             method, parameters, preprocessing, classes, figures; length, SHA-256 of each file above
 ====================  ========================================================================================
@@ -23,12 +23,13 @@ from safetensors.numpy import load, save
 
 from ml.methods.contract import Prediction
 from ml.preprocessing import Preprocessing
+from ml.scoring import Scoring, read_scoring, scoring_entry
 
 CARD: Final = "card.json"
 WEIGHTS: Final = "weights.safetensors"
 ONNX: Final = "model.onnx"
 PARITY: Final = "parity.safetensors"
-CARD_VERSION: Final = 1
+CARD_VERSION: Final = 2
 MAX_CARD_BYTES: Final = 10_000_000
 
 
@@ -46,7 +47,7 @@ class Card:
         seed: of the training.
         preprocessing: from a decoded image to the network's input.
         classes: OK and the defect types it was trained on.
-        score: how the network's "score" output becomes the score: a key of `ml.serving.predictor.SCORES`.
+        scoring: how the network's "score" output becomes the score.
         extra: what the caller of `export` added: snapshot hash, metrics, score statistics, versions.
         files: name → {"bytes", "sha256"}.
     """
@@ -56,7 +57,7 @@ class Card:
     seed: int
     preprocessing: Preprocessing
     classes: tuple[str, ...]
-    score: str
+    scoring: Scoring
     extra: Mapping[str, Any]
     files: Mapping[str, Mapping[str, Any]]
 
@@ -68,7 +69,7 @@ class Card:
             "seed": self.seed,
             "preprocessing": self.preprocessing.to_json(),
             "classes": list(self.classes),
-            "score": self.score,
+            "scoring": scoring_entry(self.scoring),
             "extra": dict(self.extra),
             "files": {name: dict(facts) for name, facts in self.files.items()},
         }
@@ -92,7 +93,7 @@ class Card:
                 seed=int(stored["seed"]),
                 preprocessing=Preprocessing.from_json(stored["preprocessing"]),
                 classes=tuple(map(str, stored["classes"])),
-                score=str(stored["score"]),
+                scoring=read_scoring(stored["scoring"]),
                 extra=dict(stored["extra"]),
                 files={str(name): dict(facts) for name, facts in stored["files"].items()},
             )

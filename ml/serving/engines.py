@@ -32,7 +32,7 @@ class Engine(Protocol):
     max_batch: int | None
 
     def run(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """float32 [B, C, H, W] → raw score [B], map [B, h, w].
+        """float32 [B, C, H, W] → raw output [B, …], map [B, h, w].
 
         Raises:
             InferenceFailed: the engine reports an error.
@@ -61,10 +61,10 @@ class OnnxRuntimeEngine:
 
     def run(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         try:
-            score, heat_map = self._session.run(["score", "map"], {"images": batch})
+            raw, heat_map = self._session.run(["score", "map"], {"images": batch})
         except _onnx_errors() as error:
             raise InferenceFailed(f"ONNX Runtime failed: {error}") from error
-        return score, heat_map
+        return raw, heat_map
 
 
 class TorchEngine:
@@ -85,17 +85,18 @@ class TorchEngine:
         self._torch = torch
         try:
             parameters = METHODS[card.method].Parameters.model_validate(dict(card.parameters))
-            self._network = load_method(card.method).restore(parameters, read_verified(folder, card, WEIGHTS))
+            weights = read_verified(folder, card, WEIGHTS)
+            self._network = load_method(card.method).restore(parameters, card.classes, weights)
         except ValueError as error:
             raise ArtefactError(f"{WEIGHTS} is not of this method and these parameters: {error}") from error
 
     def run(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with self._torch.inference_mode():
             try:
-                score, heat_map = self._network(self._torch.from_numpy(batch))
+                raw, heat_map = self._network(self._torch.from_numpy(batch))
             except RuntimeError as error:
                 raise InferenceFailed(f"PyTorch failed: {error}") from error
-        return score.numpy(), heat_map.numpy()
+        return raw.numpy(), heat_map.numpy()
 
 
 ENGINES: Final[dict[str, Any]] = {"onnxruntime": OnnxRuntimeEngine, "torch": TorchEngine}

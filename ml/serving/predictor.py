@@ -1,6 +1,6 @@
 """A model as the line and the evaluation use it: images in, scores and maps out, whatever runs it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -8,23 +8,11 @@ import numpy as np
 
 from ml.methods.contract import Prediction
 from ml.preprocessing import Preprocessing
-from ml.serving.artefact import ArtefactError, Card, read_card, read_parity
+from ml.serving.artefact import Card, read_card, read_parity
 from ml.serving.engines import Engine, InferenceFailed, load_engine
 from ml.serving.parity import ParityError, compare
 
 MAX_BATCH_PX: Final = 4_000_000  # pixels of the network's input in one run; bounds memory, not the result
-
-
-def sigmoid(raw: np.ndarray) -> np.ndarray:
-    """Logit → probability in float64, so that scores near 1 keep their order."""
-    return np.asarray(np.exp(-np.logaddexp(0.0, -raw.astype(np.float64))))
-
-
-def identity(raw: np.ndarray) -> np.ndarray:
-    return raw.astype(np.float64)
-
-
-SCORES: Final[Mapping[str, Callable[[np.ndarray], np.ndarray]]] = {"sigmoid": sigmoid, "identity": identity}
 
 
 class Predictor:
@@ -37,8 +25,6 @@ class Predictor:
     """
 
     def __init__(self, card: Card, engine: Engine) -> None:
-        if card.score not in SCORES:
-            raise ArtefactError(f"The card's score {card.score!r} is not one of {', '.join(SCORES)}.")
         self.card = card
         self.preprocessing: Preprocessing = card.preprocessing
         self.engine = engine.name
@@ -71,16 +57,23 @@ class Predictor:
         return self._checked(np.concatenate(raws), np.concatenate(maps), len(images))
 
     def _checked(self, raw: np.ndarray, maps: np.ndarray, count: int) -> Prediction:
-        if raw.shape != (count,) or maps.ndim != 3 or len(maps) != count:
+        if len(raw) != count or maps.ndim != 3 or len(maps) != count:
             raise InferenceFailed(
                 f"{self.engine} gave scores {list(raw.shape)} and maps {list(maps.shape)} for {count} images."
             )
-        scores = SCORES[self.card.score](raw)
-        if not np.isfinite(scores).all():
+        try:
+            scored = self.card.scoring(raw)
+        except ValueError as error:
+            raise InferenceFailed(
+                f"{self.engine} gave what the card's scoring can't take: {error}."
+            ) from error
+        if not np.isfinite(scored.scores).all():
             raise InferenceFailed(f"{self.engine} gave a score that is not a number.")
         if not np.isfinite(maps).all():
             raise InferenceFailed(f"{self.engine} gave a map that is not finite.")
-        return Prediction(scores, maps.astype(np.float32, copy=False))
+        return Prediction(
+            scored.scores, maps.astype(np.float32, copy=False), scored.probabilities, scored.descriptors
+        )
 
 
 def load_predictor(folder: Path, engine: str | None = None, threads: int | None = None) -> Predictor:

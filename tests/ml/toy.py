@@ -26,6 +26,7 @@ from ml.methods.contract import (
 from ml.methods.declarations import MethodDeclaration, MethodParameters
 from ml.methods.onnx_export import export_onnx
 from ml.preprocessing import Preprocessing
+from ml.scoring import Identity
 from ml.serving.artefact import ONNX, WEIGHTS, Card, ParityImages, write_card, write_parity
 
 
@@ -83,7 +84,7 @@ class Model:
                 self.seed,
                 PREPROCESSING,
                 self.classes,
-                "identity",
+                Identity(),
                 card_extra,
                 {},
             ),
@@ -121,7 +122,7 @@ def fit(
     return Model(network, parameters, seed, training.class_names)
 
 
-def restore(parameters: ToyParameters, weights: bytes) -> Network:
+def restore(parameters: ToyParameters, class_names, weights: bytes) -> Network:
     network = Network()
     network.load_state_dict(load(weights))
     return network.eval()

@@ -4,14 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from ml.methods import weak, weak_training
+from ml.methods import staged, weak, weak_training
 from ml.methods.checkpoints import STATE
 from ml.methods.contract import (
     NotEnoughImages,
     TrainingDiverged,
     TrainingStopped,
-    ignore_progress,
-    never_stop,
 )
 from ml.methods.prepared import PreparedImages, standardised
 from ml.methods.weak_training import WeakTraining
@@ -51,7 +49,7 @@ def test_a_stopped_fit_goes_on_to_the_very_same_model(tmp_path, uninterrupted, r
 
 
 def test_a_fit_that_is_killed_goes_on_from_its_last_checkpoint(tmp_path, uninterrupted, monkeypatch):
-    monkeypatch.setattr(weak_training, "CHECKPOINT_EVERY", 2)
+    monkeypatch.setattr(staged, "CHECKPOINT_EVERY", 2)
 
     def killed(event):
         if event.stage.startswith("Stage 2") and event.iteration == 5:
@@ -74,7 +72,7 @@ def test_a_fit_leaves_the_callers_random_numbers_alone():
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
-    WeakTraining(training_set(), tiny(), 9, ignore_progress, never_stop, None)
+    WeakTraining(training_set(), tiny(), 9)
     assert torch.equal(torch.rand(1), expected)
 
 
@@ -131,7 +129,7 @@ def test_progress_never_falls_and_ends_at_one():
 
 
 def test_a_stage_has_at_most_two_hundred_points(monkeypatch):
-    monkeypatch.setattr(weak_training, "POINTS_A_STAGE", 3)
+    monkeypatch.setattr(staged, "POINTS_A_STAGE", 3)
     seen = []
     weak.fit(training_set(), tiny(stage1_iterations=1, stage3_iterations=0), seed=0, on_progress=seen.append)
     assert [event.iteration for event in seen if event.stage.startswith("Stage 2")] == [2, 4, 6]
@@ -150,12 +148,12 @@ def test_an_image_smaller_than_its_roi_stops_the_fit_with_its_reason():
 def test_a_loss_that_is_no_number_ends_the_fit_with_stage_step_and_last_good_checkpoint(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(weak_training, "CHECKPOINT_EVERY", 1)
+    monkeypatch.setattr(staged, "CHECKPOINT_EVERY", 1)
     real = WeakTraining._decide
 
-    def poisoned(self, images, is_ng, step):
-        losses, figures = real(self, images, is_ng, step)
-        return (losses * float("nan"), figures) if step == 3 else (losses, figures)
+    def poisoned(self, images, is_ng, iteration):
+        losses, figures = real(self, images, is_ng, iteration)
+        return (losses * float("nan"), figures) if iteration == 2 else (losses, figures)
 
     monkeypatch.setattr(WeakTraining, "_decide", poisoned)
     with pytest.raises(TrainingDiverged, match="Stage 2: decide was not finite at step 3") as diverged:
@@ -168,14 +166,6 @@ def test_a_loss_that_is_no_number_ends_the_fit_with_stage_step_and_last_good_che
     assert "from iteration 2" in seen[0].message
 
 
-def test_weights_that_are_not_finite_are_never_a_checkpoint(tmp_path):
-    run = WeakTraining(training_set(), tiny(), 0, ignore_progress, never_stop, tmp_path)
-    with torch.no_grad():
-        run.network.heat.bias.fill_(float("inf"))
-    run._save(0, 2, None)
-    assert not (tmp_path / STATE).exists()
-
-
 def test_a_rate_far_too_high_never_ends_in_a_model_of_nans():
     try:
         model = weak.fit(training_set(), tiny(recipe="paper", stage1_rate=1.0), seed=0)
@@ -185,9 +175,7 @@ def test_a_rate_far_too_high_never_ends_in_a_model_of_nans():
 
 
 def test_every_ng_image_comes_as_often_as_every_other():
-    run = WeakTraining(
-        training_set(22), tiny(pairs=3, stage1_iterations=11), 0, ignore_progress, never_stop, None
-    )
+    run = WeakTraining(training_set(22), tiny(pairs=3, stage1_iterations=11), 0)
     ng, ok = (run._order(0, is_ng, 11) for is_ng in (True, False))
     assert ng.shape == (11, 3)
     assert set(np.bincount(ng.ravel())[1::2]) == {3}
@@ -227,9 +215,12 @@ def test_frozen_features_are_computed_once_an_image(monkeypatch):
 
 
 def test_stage_two_leaves_shared_layers_and_lnet_alone():
-    run = WeakTraining(training_set(), tiny(), 0, ignore_progress, never_stop, None)
+    run = WeakTraining(training_set(), tiny(), 0)
     before = {name: tensor.clone() for name, tensor in run.network.state_dict().items()}
-    run._run(1, run.stages[1], run._optimiser(run.stages[1]), 0)
+    stage = run._stage(1, run._phases()[1])
+    optimisers = stage.optimisers()
+    for iteration in range(stage.iterations):
+        stage.step(optimisers, iteration)
     changed = {
         name.split(".")[0]
         for name, tensor in run.network.state_dict().items()
@@ -239,8 +230,8 @@ def test_stage_two_leaves_shared_layers_and_lnet_alone():
 
 
 def test_the_rate_of_stage_two_falls_to_a_tenth_half_way():
-    run = WeakTraining(training_set(), tiny(stage2_iterations=7), 0, ignore_progress, never_stop, None)
-    rates = [run.stages[1].rate_at(iteration) for iteration in range(7)]
+    run = WeakTraining(training_set(), tiny(stage2_iterations=7), 0)
+    rates = [run._phases()[1].rate_at(iteration) for iteration in range(7)]
     assert rates == pytest.approx([0.001] * 3 + [0.0001] * 4)
 
 

@@ -8,6 +8,7 @@ from onnx import TensorProto, helper
 
 from ml.methods.contract import Prediction
 from ml.preprocessing import Preprocessing
+from ml.scoring import Identity
 from ml.serving.artefact import ONNX, WEIGHTS, Card, ParityImages, write_card, write_parity
 
 SIZE = 16
@@ -57,7 +58,7 @@ def make_artefact(
         "seed": 0,
         "preprocessing": Preprocessing(SIZE, SIZE, mean=(0.0,), std=(1.0,)),
         "classes": ("OK", "NG"),
-        "score": "identity",
+        "scoring": Identity(),
         "extra": {"note": "größer"},
         "files": {},
     }

@@ -7,6 +7,7 @@ import pytest
 
 from ml.serving.artefact import (
     CARD,
+    CARD_VERSION,
     ONNX,
     PARITY,
     WEIGHTS,
@@ -86,10 +87,10 @@ def test_a_folder_without_a_card_is_no_artefact(folder):
         read_card(folder)
 
 
-@pytest.mark.parametrize("version", [2, 0, "1", None])
+@pytest.mark.parametrize("version", [CARD_VERSION + 1, 0, str(CARD_VERSION), None])
 def test_a_card_of_another_version_is_refused_by_its_number(folder, version):
     change_card(folder, card_version=version)
-    with pytest.raises(ArtefactError, match=f"version {version!r}; this program reads version 1"):
+    with pytest.raises(ArtefactError, match=f"version {version!r}; this program reads"):
         read_card(folder)
 
 

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,11 +8,12 @@ import pytest
 
 from ml.methods.contract import Prediction
 from ml.preprocessing import ImageUnusable
+from ml.scoring import NotOk
 from ml.serving import predictor as predictor_module
-from ml.serving.artefact import ArtefactError, read_card
+from ml.serving.artefact import CARD, ArtefactError, read_card
 from ml.serving.engines import EngineUnavailable, InferenceFailed, available_engines
 from ml.serving.parity import ParityError, check_parity
-from ml.serving.predictor import Predictor, load_predictor, sigmoid
+from ml.serving.predictor import Predictor, load_predictor
 from tests.ml.serving.builders import SIZE, expected_of, make_artefact, make_images, make_network
 
 ROOT = Path(__file__).parents[3]
@@ -145,9 +147,17 @@ def test_an_onnx_file_that_is_none_is_told(tmp_path):
         load_predictor(make_artefact(tmp_path / "broken", network=b"not a network"))
 
 
-def test_a_score_that_the_program_does_not_know_is_refused(tmp_path):
-    with pytest.raises(ArtefactError, match="'fmd' is not one of"):
-        load_predictor(make_artefact(tmp_path / "fmd", score="fmd"))
+def test_a_scoring_that_the_program_does_not_know_is_refused(tmp_path):
+    folder = make_artefact(tmp_path / "later")
+    card = json.loads((folder / CARD).read_text())
+    (folder / CARD).write_text(json.dumps(card | {"scoring": {"kind": "later"}}))
+    with pytest.raises(ArtefactError, match="'later' is not one of"):
+        load_predictor(folder)
+
+
+def test_an_output_that_the_scoring_cannot_take_is_an_error_and_never_a_verdict(tmp_path):
+    with pytest.raises(InferenceFailed, match="a number for each of two or more classes"):
+        load_predictor(make_artefact(tmp_path / "classes", scoring=NotOk()))
 
 
 def test_a_method_that_the_program_does_not_have_is_refused_by_torch(tmp_path):
@@ -169,11 +179,3 @@ def test_an_input_that_the_network_cannot_take_fails_as_inference(folder):
     engine = load_engine(None, folder, read_card(folder), threads=1)
     with pytest.raises(InferenceFailed, match="ONNX Runtime failed"):
         engine.run(np.zeros((1, 3, SIZE, SIZE), np.float32))
-
-
-def test_probabilities_keep_their_order_up_to_where_float64_ends():
-    logits = np.array([-40, -1, 0, 1, 20, 30, 36], np.float32)
-    probabilities = sigmoid(logits)
-    assert (np.diff(probabilities) > 0).all()
-    assert probabilities[2] == 0.5
-    assert sigmoid(np.array([-1000.0, 1000.0])).tolist() == [0.0, 1.0]

@@ -1,19 +1,12 @@
-"""The methods by name: what each is for, what it needs, its parameters. Imports no torch."""
+"""What there is to know of `weak` without loading it."""
 
-import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, Literal, cast
+from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from ml.methods.contract import Method, Needs
+from ml.methods.contract import Needs
 
-
-class MethodParameters(BaseModel):
-    """Base of every method's parameters: unknown names are refused, values are within their ranges."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+from .base import MethodDeclaration, MethodParameters
 
 
 class WeakParameters(MethodParameters):
@@ -96,29 +89,6 @@ class WeakParameters(MethodParameters):
     )
 
 
-@dataclass(frozen=True)
-class MethodDeclaration:
-    """What forms, job checks and the API need to know of a method without loading it.
-
-    Attributes:
-        name: key in `METHODS`, in commands and in cards.
-        title: for a person.
-        when_to_use: one or two sentences for a person who chooses.
-        needs: checked before a job is queued.
-        Parameters: the pydantic model; its JSON schema carries ranges, units and descriptions.
-        presets: named starting points.
-        module: where `fit` lives.
-    """
-
-    name: str
-    title: str
-    when_to_use: str
-    needs: Needs
-    Parameters: type[MethodParameters]
-    presets: Mapping[str, MethodParameters]
-    module: str
-
-
 WEAK: Final = MethodDeclaration(
     name="weak",
     title="LNet and DNet",
@@ -155,14 +125,3 @@ WEAK: Final = MethodDeclaration(
     },
     module="ml.methods.weak",
 )
-
-METHODS: Final[Mapping[str, MethodDeclaration]] = {WEAK.name: WEAK}
-
-
-def load_method(name: str) -> Method:
-    """Imports the method's module, and torch with it.
-
-    Raises:
-        KeyError: no method of this name.
-    """
-    return cast("Method", importlib.import_module(METHODS[name].module))

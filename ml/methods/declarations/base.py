@@ -1,0 +1,37 @@
+"""What a method says of itself before it is loaded. Imports no torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+
+from ml.methods.contract import Needs
+
+
+class MethodParameters(BaseModel):
+    """Base of every method's parameters: unknown names are refused, values are within their ranges."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class MethodDeclaration:
+    """What forms, job checks and the API need to know of a method without loading it.
+
+    Attributes:
+        name: key in `METHODS`, in commands and in cards.
+        title: for a person.
+        when_to_use: one or two sentences for a person who chooses.
+        needs: checked before a job is queued.
+        Parameters: the pydantic model; its JSON schema carries ranges, units and descriptions.
+        presets: named starting points.
+        module: where `fit` lives.
+    """
+
+    name: str
+    title: str
+    when_to_use: str
+    needs: Needs
+    Parameters: type[MethodParameters]
+    presets: Mapping[str, MethodParameters]
+    module: str
