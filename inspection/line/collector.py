@@ -76,12 +76,12 @@ class Collector:
         self._thread.start()
 
     def stop(self, timeout_s: float = 5.0) -> None:
-        """Stops the thread and the sources."""
+        """Stops the sources, then the thread, which first hands on the parts that have begun."""
+        for source in self._sources.values():
+            source.stop(timeout_s)
         self._stopping.set()
         with self._condition:
             self._condition.notify_all()
-        for source in self._sources.values():
-            source.stop(timeout_s)
         if self._thread is not None:
             self._thread.join(timeout_s)
 
@@ -96,6 +96,9 @@ class Collector:
                 logger.exception("the frames of trigger %d could not be gathered", trigger.sequence)
                 self._miss_frames(trigger)
                 self._inbox.put(self._job(trigger, {}, ErrorCode.INTERNAL))
+        self._take_triggers()
+        for trigger in self._waiting:
+            self._inbox.put(self._job(trigger, {}, ErrorCode.INTERNAL))
 
     def _next_trigger(self, timeout_s: float) -> Trigger | None:
         self._take_triggers()
@@ -184,20 +187,21 @@ class Collector:
         while not self._stopping.is_set():
             if len(self._inbox) >= self._config.depth:
                 self._stopping.wait(0.002)
-                continue
-            frames = self._group()
-            if frames:
-                first_s = min(frame.arrived_s for frame in frames.values())
-                self._inbox.put(
-                    PartJob(
-                        origin=ORIGIN_LINE,
-                        frames=frames,
-                        begun_at=utc_now(),
-                        begun_s=first_s,
-                        acquired_s=time.monotonic(),
-                        deadline_s=first_s + self._config.deadline_s,
-                    )
-                )
+            elif frames := self._group():
+                self._inbox.put(self._framed(frames))
+        while frames := self._group():
+            self._inbox.put(self._framed(frames))
+
+    def _framed(self, frames: Mapping[str, Frame]) -> PartJob:
+        first_s = min(frame.arrived_s for frame in frames.values())
+        return PartJob(
+            origin=ORIGIN_LINE,
+            frames=frames,
+            begun_at=utc_now(),
+            begun_s=first_s,
+            acquired_s=time.monotonic(),
+            deadline_s=first_s + self._config.deadline_s,
+        )
 
     def _group(self) -> dict[str, Frame]:
         """The frames of the next part: one a station, or those that came within the window of the first."""

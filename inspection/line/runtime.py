@@ -47,6 +47,8 @@ logger = logging.getLogger(__name__)
 
 LASTING_ALARMS = {"plc_connection", "plc_heartbeat", "not_acknowledged"}
 IDLE_S = 0.1
+# So long the parts that wait are still judged when the line stops; a part after that is ERROR.
+LEAVE_S = 3.0
 
 
 class InspectionTimeoutError(TimeoutError):
@@ -101,6 +103,7 @@ class LineRuntime:
         self._early_answers: dict[Trigger, Answer] = {}
         self._busy_since_s: float | None = None
         self._stopping = threading.Event()
+        self._is_leaving = False
         self._is_started = False
         self._thread: threading.Thread | None = None
 
@@ -157,16 +160,25 @@ class LineRuntime:
             self.deploy(self.config.deployment)
 
     def stop(self, timeout_s: float = 10.0) -> None:
-        """Stops in the order that leaves no part half done: triggers first, the journal last."""
+        """Stops in the order that leaves no part without a word.
+
+        Not ready any more, no more parts; those that wait get their verdicts; then the link, once the PLC has
+        its last results; the journal last of all.
+        """
         if not self._is_started:
             return
-        if self._link is not None:
-            self._link.stop(timeout_s)
+        self._is_leaving = True
+        self._publish_status()
+        if isinstance(self._link, PlcLink):
+            self._link.take_no_more()
         self._collector.stop(timeout_s)
         self._stopping.set()
         self._inbox.wake()
         if self._thread is not None:
             self._thread.join(timeout_s)
+        if self._link is not None:
+            self._link.stop(timeout_s)
+        self._store_last_answers()
         self._loader.stop(timeout_s)
         for model in (self._live, self._next):
             if model is not None:
@@ -179,6 +191,14 @@ class LineRuntime:
             logger.exception("the journal could not be synced at the end")
         self.events.stop(timeout_s)
         self._is_started = False
+
+    def _store_last_answers(self) -> None:
+        """What the PLC was given after the judge's thread had ended."""
+        if self._thread is not None and self._thread.is_alive():
+            logger.error("the judge is stuck; what the PLC was given at the end is not in the journal")
+            return
+        self._store_answers()
+        self._store.retry()
 
     def deploy(self, deployment: DeploymentConfig) -> None:
         """Asks for a model: loaded, checked and warmed beside the running one, swapped in between two parts.
@@ -302,19 +322,27 @@ class LineRuntime:
     def _run(self) -> None:
         while not self._stopping.is_set():
             job = self._inbox.get(IDLE_S)
-            try:
-                self._swap()
-                if job is not None:
-                    self._handle(job)
-                self._store_answers()
-                self._store.retry()
-                self._publish_status()
-                self.alarms.clear_held()
-            except Exception:
-                logger.exception("the judge's thread failed on a part")
-                if job is not None:
-                    self._answer_failure(job)
-        self._refuse_rest()
+            self._step(job)
+        leaves_s = time.monotonic() + LEAVE_S
+        for job in self._inbox.drain():
+            is_left = time.monotonic() > leaves_s and job.done is None
+            self._step(replace(job, error_code=ErrorCode.INTERNAL) if is_left else job)
+        self._step(None)
+
+    def _step(self, job: PartJob | None) -> None:
+        """One part, where there is one, and what is done between two parts."""
+        try:
+            self._swap()
+            if job is not None:
+                self._handle(job)
+            self._store_answers()
+            self._store.retry()
+            self._publish_status()
+            self.alarms.clear_held()
+        except Exception:
+            logger.exception("the judge's thread failed on a part")
+            if job is not None:
+                self._answer_failure(job)
 
     def _swap(self) -> None:
         with self._swap_lock:
@@ -328,7 +356,7 @@ class LineRuntime:
         self.events.emit(DeploymentLive(deployment=model.deployment))
 
     def _handle(self, job: PartJob) -> None:
-        if job.done is not None and not job.done.set_running_or_notify_cancel():
+        if job.done is not None and not self._is_wanted(job.done):
             return
         self._busy_since_s = time.monotonic()
         try:
@@ -343,6 +371,14 @@ class LineRuntime:
         self.events.emit(PartJudged(record=record))
         if job.done is not None:
             job.done.set_result(record)
+
+    def _is_wanted(self, done: Future[Record]) -> bool:
+        """Whether a bench inspection is still waited for, and the line not on its way out."""
+        if not done.set_running_or_notify_cancel():
+            return False
+        if self._stopping.is_set():
+            done.set_exception(InspectionTimeoutError("the line was stopped"))
+        return not self._stopping.is_set()
 
     def _judge(self, job: PartJob) -> tuple[Record, PartVerdict]:
         """Judges, decides whether that was in time, and stores: what fails on the way makes an ERROR."""
@@ -429,15 +465,6 @@ class LineRuntime:
             self._store.append(record, is_urgent=False, if_refused=lambda refused: refused)
             self.events.emit(PartAnswered(record=record))
 
-    def _refuse_rest(self) -> None:
-        for job in self._inbox.drain():
-            if job.done is None:
-                self._handle(replace(job, error_code=ErrorCode.INTERNAL))
-            elif job.done.set_running_or_notify_cancel():
-                job.done.set_exception(InspectionTimeoutError("the line was stopped"))
-        self._store_answers()
-        self._store.retry()
-
     def _is_faulty(self) -> bool:
         return "storage" in self.alarms.standing
 
@@ -446,7 +473,9 @@ class LineRuntime:
             return
         status = Status.SIMULATED_IMAGES if self.config.is_simulated else Status(0)
         if self._live is not None:
-            status |= Status.MODEL_LOADED | Status.READY
+            status |= Status.MODEL_LOADED
+        if self._live is not None and not self._is_leaving:
+            status |= Status.READY
         if self._is_faulty():
             status |= Status.FAULT
         self._link.set_status(status, recipe=self.deployment.recipe if self.deployment else 0)

@@ -31,6 +31,8 @@ from inspection.plc.watch import Backoff, HeartbeatWatch, SequenceWatch, Step
 logger = logging.getLogger(__name__)
 
 CONFIRMATIONS = {Step.GAP: 1, Step.JUMP: 2}
+GOODBYE_S = 2.0
+"""How long a stop may take to give the results that wait."""
 LATE = PartResult(result=ResultCode.ERROR, error_code=ErrorCode.LATE)
 
 
@@ -74,6 +76,8 @@ class PlcLink:
         self._acknowledge_by_s: float | None = None
         self._heartbeat_due_s = 0.0
         self._command: Command | None = None
+        self._takes_triggers = True
+        self._goodbye_by_s = 0.0
 
     @property
     def state(self) -> PlcState:
@@ -91,8 +95,14 @@ class PlcLink:
         self._thread = threading.Thread(target=self._run, name="plc-link", daemon=True)
         self._thread.start()
 
+    def take_no_more(self) -> None:
+        """From now on new triggers get no answer, as before the start: the line is stopping."""
+        self._takes_triggers = False
+
     def stop(self, timeout_s: float = 5.0) -> None:
-        """Tells the PLC that the line is not ready any more, closes, and waits for the thread."""
+        """Gives the results that wait, says that the line is not ready any more, and waits for the thread."""
+        self.take_no_more()
+        self._goodbye_by_s = time.monotonic() + min(GOODBYE_S, timeout_s)
         self._stopping.set()
         self._wake.set()
         if self._thread is not None:
@@ -144,7 +154,7 @@ class PlcLink:
         self._session.connect()
         self._begin_connection()
         backoff.reset()
-        while not self._stopping.is_set():
+        while not self._stopping.is_set() or self._has_more_to_say():
             self._wake.wait(self._config.poll_s)
             self._wake.clear()
             self._write_due_results()
@@ -152,6 +162,13 @@ class PlcLink:
             self._write_due_results()
             self._write_heartbeat()
         self._say_goodbye()
+
+    def _has_more_to_say(self) -> bool:
+        """Whether a result waits to be written or acknowledged while the line stops."""
+        with self._lock:
+            has_result = bool(self._pending) and self._pending[0].result is not None
+        is_unread = self._acknowledge_by_s is not None
+        return (has_result or is_unread) and time.monotonic() < self._goodbye_by_s
 
     def _begin_connection(self) -> None:
         """The current sequence first: what was triggered before now is never answered."""
@@ -201,7 +218,8 @@ class PlcLink:
         if block is not None:
             self._heartbeat_watch.observe(block.heartbeat, now_s)
             self._take_acknowledge(block)
-            self._take_trigger(block)
+            if self._takes_triggers:
+                self._take_trigger(block)
             self._take_command(block)
         self._check_acknowledge(now_s)
         self._check_heartbeat(now_s)

@@ -82,11 +82,16 @@ async def test_an_unknown_line_is_said_to_be_so(operator):
     assert (await socket.receive_output())["code"] == NOT_FOUND
 
 
-async def test_a_person_who_was_deactivated_hears_nothing(line, people):
-    cookie = await asyncio.to_thread(cookie_of, people["operator"])
+@pytest.fixture
+def former_operator(operator, people) -> str:
+    """The cookie of somebody who was deactivated since."""
     people["operator"].is_active = False
-    await people["operator"].asave()
-    socket = Socket("/ws/lines/demo/", cookie)
+    people["operator"].save()
+    return operator
+
+
+async def test_a_person_who_was_deactivated_hears_nothing(former_operator):
+    socket = Socket("/ws/lines/demo/", former_operator)
     await socket.connect()
     assert (await socket.receive_output())["code"] in {NOT_LOGGED_IN, NOT_ALLOWED}
 

@@ -357,3 +357,40 @@ def test_a_reject_counts_from_its_part_and_is_not_given_to_the_one_behind(tmp_pa
             judge.released.set()
             wait_until(lambda: "reject_not_given" in runtime.alarms.standing, "the alarm")
         assert simulator.events("coil") == []
+
+
+def test_a_stopping_line_gives_the_parts_that_wait_their_rejects_before_it_lets_its_plc_go(tmp_path):
+    judge = HeldJudge()
+    with SimulatorProcess(tmp_path / "log") as simulator:
+        plc = PlcConfig(port=simulator.port, profile="simple")
+        with running(line_config(tmp_path / "line", plc=plc), lambda _: judge) as runtime:
+            wait_until(lambda: runtime._link.state.is_connected, "the connection")
+            judge.is_holding = True
+            runtime.push("top", frame(100))
+            assert judge.entered.wait(5)
+            runtime.push("top", frame(220))
+            stopped_while_judging(runtime, judge)
+        assert [event["value"] for event in simulator.events("coil")] == [True]
+    assert [record["verdict"] for record in journaled(tmp_path / "line")] == ["OK", "NG"]
+    assert "reject_not_given" not in runtime.alarms.standing
+
+
+def test_a_stopping_line_answers_the_triggers_it_took_and_the_plc_reads_each_answer(tmp_path):
+    judge = HeldJudge(is_holding=True)
+    with SimulatorProcess(tmp_path / "log", period_ms=40, gate=50, parts=3) as simulator:
+        with line_at_work(tmp_path / "line", simulator, lambda _: judge, deadline_s=5.0) as runtime:
+            wait_until(lambda: runtime._link.waiting == 3, "all triggers")
+            stopped_while_judging(runtime, judge)
+        assert [(event["sequence"], event["result"]) for event in simulator.events("result")] == [
+            (sequence, "OK") for sequence in (1, 2, 3)
+        ]
+    assert [record["given"] for record in journaled(tmp_path / "line", "answer")] == ["OK"] * 3
+
+
+def stopped_while_judging(runtime, judge):
+    stopping = threading.Thread(target=runtime.stop)
+    stopping.start()
+    wait_until(runtime._stopping.is_set, "the stop")
+    judge.released.set()
+    stopping.join(10)
+    assert not stopping.is_alive()
