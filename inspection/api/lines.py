@@ -29,7 +29,7 @@ class LineList(generics.ListCreateAPIView):
 
 
 class LineDetail(generics.RetrieveUpdateAPIView):
-    """One line. A change is taken when the line's process is started again."""
+    """One line. With a change its process stops between two parts and starts again, within seconds."""
 
     queryset = selectors.lines()
     serializer_class = LineSerializer

@@ -28,6 +28,7 @@ class LineStatus:
         unstored: records that wait for the disk.
         delivery_error: why the database does not have the latest parts, empty where it has.
         plc: what it sees of its PLC, or None where it has none.
+        revision: names the settings that it runs by.
     """
 
     pid: int
@@ -40,6 +41,7 @@ class LineStatus:
     unstored: int = 0
     delivery_error: str = ""
     plc: dict[str, Any] | None = None
+    revision: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -22,7 +22,14 @@ from inspection.line.config import DeploymentConfig
 from inspection.line.runtime import LineRuntime
 from inspection.models import Deployment, Line
 from inspection.services import alarms, deployments
-from inspection.services.lines import deployment_config, line_folder, write_line_config
+from inspection.services.lines import (
+    LineUnusable,
+    deployment_config,
+    line_config,
+    line_folder,
+    settings_revision,
+    write_line_config,
+)
 from inspection.serving_judge import map_scale
 from ml.serving.artefact import ArtefactError
 
@@ -32,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 5.0
 _ALARM_NO_MODEL = "model"
+_ALARM_SETTINGS = "settings"
 
 
 class Clerk:
@@ -42,15 +50,23 @@ class Clerk:
         runtime: at work.
         feed: for the pages.
         engine_of: what serves a deployment's model, by the deployment's id.
+        on_new_settings: called once when the line's settings are others than those it runs by.
     """
 
     def __init__(
-        self, slug: str, runtime: LineRuntime, feed: LiveFeed, engine_of: Callable[[int], str]
+        self,
+        slug: str,
+        runtime: LineRuntime,
+        feed: LiveFeed,
+        engine_of: Callable[[int], str],
+        on_new_settings: Callable[[], None],
     ) -> None:
         self._slug = slug
         self._runtime = runtime
         self._feed = feed
         self._engine_of = engine_of
+        self._on_new_settings = on_new_settings
+        self._is_outdated = False
         self._news = threading.Event()
         self._loading: int | None = runtime.config.deployment.id if runtime.config.deployment else None
         self._live: int | None = None
@@ -101,10 +117,11 @@ class Clerk:
         """Raises:
         django.db.Error: the database is away; nothing is forgotten.
         """
-        line = Line.objects.get(slug=self._slug)
+        line = Line.objects.prefetch_related("stations").get(slug=self._slug)
         self._report_deployments()
         self._report_alarms(line)
         self._take_deployment(line)
+        self._follow_settings(line)
 
     def _report_deployments(self) -> None:
         live = self._live
@@ -135,6 +152,24 @@ class Clerk:
         for code in known - standing.keys():
             for alarm in alarms.clear_alarm(line=line, code=code, cleared_at=timezone.now()):
                 self._feed.tell(AlarmCleared(line=self._slug, id=alarm.pk, code=code))
+
+    def _follow_settings(self, line: Line) -> None:
+        """Settings that make no line are an alarm: the line goes on by those it has."""
+        if self._is_outdated or settings_revision(line) == self._runtime.config.revision:
+            self._runtime.alarms.clear(_ALARM_SETTINGS)
+            return
+        try:
+            line_config(line)
+        except LineUnusable as error:
+            self._runtime.alarms.raise_alarm(
+                _ALARM_SETTINGS, f"the line's new settings can't be used: {error}", lasts=True
+            )
+            return
+        logger.info(
+            "the settings were changed: the line stops between two parts and starts with the new ones"
+        )
+        self._is_outdated = True
+        self._on_new_settings()
 
     def _take_deployment(self, line: Line) -> None:
         """Loads what waits, one at a time: the model in force is never given up for one that fails."""

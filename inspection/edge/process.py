@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
+from enum import Enum, auto
+from queue import SimpleQueue
 from types import TracebackType
 from typing import IO, Self
 
@@ -90,9 +92,14 @@ def load_config(slug: str) -> LineConfig:
 
 
 class LineProcess:
-    """A line at work, with everything around it. `start`, then `stop`."""
+    """A line at work, with everything around it. `start`, then `stop`.
 
-    def __init__(self, config: LineConfig) -> None:
+    Args:
+        config: what it runs by.
+        on_new_settings: called once when the database has other settings than these.
+    """
+
+    def __init__(self, config: LineConfig, on_new_settings: Callable[[], None]) -> None:
         self._slug = config.line
         self._started_at = timezone.now().isoformat()
         loader = JudgeLoader()
@@ -100,7 +107,9 @@ class LineProcess:
         self.runtime = LineRuntime(config, loader)
         self._feed = LiveFeed()
         self._delivery = Delivery(self.runtime.journal, self._deliver)
-        self._clerk = Clerk(self._slug, self.runtime, self._feed, lambda key: self._engines.get(key, ""))
+        self._clerk = Clerk(
+            self._slug, self.runtime, self._feed, lambda key: self._engines.get(key, ""), on_new_settings
+        )
         self._intake = Intake(self._slug, self.runtime, self._feed)
         self._door = wake.Door(self._slug)
         self._workers = [
@@ -159,6 +168,7 @@ class LineProcess:
                 unstored=seen["unstored"],
                 delivery_error=self._delivery.error,
                 plc=seen["plc"],
+                revision=self.runtime.config.revision,
             ),
         )
         self._resting.wait(liveness.ANNOUNCE_EVERY_S)
@@ -192,19 +202,33 @@ class LineProcess:
         )
 
 
-def run_until(stop: threading.Event, slug: str, *, on_ready: Callable[[], None] = lambda: None) -> None:
-    """Runs a line until `stop` is set.
+class Order(Enum):
+    """What a line's process is told while it runs."""
+
+    STOP = auto()
+    TAKE_NEW_SETTINGS = auto()
+
+
+def run_line(orders: SimpleQueue[Order], slug: str, *, on_ready: Callable[[], None] = lambda: None) -> None:
+    """Runs a line until it is ordered to stop; with new settings it stops between two parts and starts anew.
+
+    Args:
+        orders: signal handlers may put into it.
+        slug: the line's.
+        on_ready: called at the first start and after each one with new settings.
 
     Raises:
         LineRunsAlready: another process runs it.
         Line.DoesNotExist, LineUnusable, ConfigError: see `load_config`.
         JournalError: the line's folder can't be used.
     """
+    order = Order.TAKE_NEW_SETTINGS
     with LineLock(slug):
-        process = LineProcess(load_config(slug))
-        process.start()
-        on_ready()
-        try:
-            stop.wait()
-        finally:
-            process.stop()
+        while order is not Order.STOP:
+            process = LineProcess(load_config(slug), lambda: orders.put(Order.TAKE_NEW_SETTINGS))
+            process.start()
+            on_ready()
+            try:
+                order = orders.get()
+            finally:
+                process.stop()

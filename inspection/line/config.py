@@ -254,6 +254,7 @@ class LineConfig(JsonConfig):
         not_below: parts are numbered above this, whatever the journal says: the database had so many when the
             line was started.
         keep_evidence_parts: images of about so many latest parts are kept; 0 keeps all.
+        revision: names the settings in the database that these were made of; nothing to the runtime.
     """
 
     __pydantic_config__ = STRICT
@@ -273,6 +274,7 @@ class LineConfig(JsonConfig):
     evidence_depth: Annotated[int, Field(ge=1, le=10_000)] = 64
     keep_evidence_parts: Annotated[int, Field(ge=0)] = 50_000
     not_below: Annotated[int, Field(ge=0)] = 0
+    revision: str = ""
     deployment: DeploymentConfig | None = None
 
     def __post_init__(self) -> None:

@@ -1,5 +1,7 @@
 """A line's settings as the runtime wants them: built from the database, kept as one JSON file."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,8 @@ from ml.models import ImageScore, OperatingPoint
 CONFIG_FILE = "config.json"
 DEFAULT_PARTS_PER_SECOND = 1.0
 RANKS = 1001
+# What a line's process does not run by.
+_APART = {Line: {"id", "name", "is_simulated", "created_at"}, Station: {"id", "line"}}
 
 
 class LineUnusable(DomainError):
@@ -87,10 +91,24 @@ def line_config(line: Line, *, deployment: DeploymentConfig | None = None) -> Li
             deadline_s=line.deadline_ms / 1000,
             depth=line.queue_depth,
             keep_evidence_parts=line.keep_evidence_parts,
+            revision=settings_revision(line),
             deployment=deployment,
         )
     except (ConfigError, ValueError) as error:
         raise LineUnusable(f"The settings of {line} can't be used: {error}.") from error
+
+
+def settings_revision(line: Line) -> str:
+    """Names the settings that a line's process runs by, with its stations': other settings, another name."""
+    kept = [
+        {
+            field.name: field.value_from_object(record)
+            for field in record._meta.fields
+            if field.name not in _APART[type(record)]
+        }
+        for record in (line, *line.stations.all())
+    ]
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def write_line_config(config: LineConfig) -> Path:
@@ -108,8 +126,13 @@ def kept_line_config(slug: str) -> LineConfig:
 
     Raises:
         ConfigError: there are none, or they can't be read.
+        LineUnusable: a station would watch a folder that the system keeps its own files in.
     """
-    return LineConfig.from_file(line_folder(slug) / CONFIG_FILE)
+    config = LineConfig.from_file(line_folder(slug) / CONFIG_FILE)
+    for station in config.stations:
+        if isinstance(station.source, FolderSource):
+            check_watched_folder(station.source.folder)
+    return config
 
 
 def deployment_config(deployment: Deployment, *, artefact: Path) -> DeploymentConfig:

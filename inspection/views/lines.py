@@ -14,6 +14,7 @@ from inspection.plc.registers import error_rows, register_rows
 from inspection.services.deadlines import deadline_warning
 from inspection.services.deployments import how_to_start
 from inspection.services.line_settings import save_line
+from inspection.services.lines import settings_revision
 
 
 def list_lines(request: HttpRequest) -> HttpResponse:
@@ -83,9 +84,17 @@ def _changes(form: LineForm, stations: StationFormSet) -> dict:
 
 
 def _tell(request: HttpRequest, line: Line) -> None:
-    is_running = liveness.line_status(line.slug) is not None
-    if is_running:
-        messages.success(request, _("Saved. The line takes its new settings when it is started again."))
+    status = liveness.line_status(line.slug)
+    if status is not None and status.revision == settings_revision(line):
+        messages.success(request, _("Saved. The line goes on as it was: this concerns no part."))
+    elif status is not None:
+        messages.success(
+            request,
+            _(
+                "Saved. Within seconds the line stops between two parts and starts with its new settings; "
+                "until its model is loaded it is not ready."
+            ),
+        )
     else:
         messages.success(
             request, _("Saved. Start the line with: %(command)s") % {"command": how_to_start(line)}

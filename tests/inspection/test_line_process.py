@@ -17,11 +17,12 @@ from django.conf import settings
 from inspection.bus import liveness
 from inspection.edge.clerk import local_deployment
 from inspection.line.journal import verify
-from inspection.models import Line, Part
+from inspection.models import Line, Part, View
 from inspection.plc.registers import ErrorCode
 from inspection.services import frames
 from inspection.services.deployments import deploy
 from inspection.services.evidence import evidence_file
+from inspection.services.line_settings import save_line
 from inspection.services.lines import line_config, line_folder, write_line_config
 from tests import children
 from tests.inspection.factories import make_deployment, make_line, make_operating_point
@@ -197,6 +198,29 @@ def test_a_line_that_is_killed_goes_on_with_its_numbers_and_the_same_model(facto
     sequences = list(line.parts.order_by("sequence").values_list("sequence", flat=True))
     assert sequences == list(range(1, len(sequences) + 1))
     assert [deployment.state for deployment in line.deployments.all()] == ["live"]
+
+
+def test_a_running_line_takes_its_new_settings_between_two_parts(factory):
+    line = replay(factory, deadline_ms=1000)
+    deploy(operating_point=make_operating_point(factory=factory), line=line, by=None)
+    with manage("run_line", line.slug) as process:
+        wait_until(lambda: line.parts.filter(verdict="NG").exists(), "an NG part")
+        pid = liveness.line_status(line.slug).pid
+
+        def change() -> Line:
+            line.part_rule = "majority"
+            line.save()
+            line.stations.update(name="side")
+            return line
+
+        save_line(save=change, by=None, changes={}, is_new=False)
+        seen = View.objects.filter(station__name="side", verdict="NG")
+        wait_until(seen.exists, "an NG part of the new station")
+        assert liveness.line_status(line.slug).pid == pid
+        terminate(process)
+    sequences = list(line.parts.order_by("sequence").values_list("sequence", flat=True))
+    assert sequences == list(range(1, len(sequences) + 1))
+    assert verify(line_folder(line.slug) / "journal").faults == ()
 
 
 def test_one_line_is_run_by_one_process(factory):

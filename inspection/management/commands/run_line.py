@@ -1,11 +1,11 @@
 import signal
-import threading
 from argparse import ArgumentParser
+from queue import SimpleQueue
 
 from django.core.management.base import BaseCommand, CommandError
 
 from annotation.errors import DomainError
-from inspection.edge.process import LineRunsAlready, run_until
+from inspection.edge.process import LineRunsAlready, Order, run_line
 from inspection.line.config import ConfigError
 from inspection.line.journal import JournalError
 from inspection.models import Line
@@ -19,11 +19,11 @@ class Command(BaseCommand):
         parser.add_argument("line", help="The line's short name, as in its address.")
 
     def handle(self, *args, line: str, **options) -> None:
-        stop = threading.Event()
+        orders: SimpleQueue[Order] = SimpleQueue()
         for name in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(name, lambda *_: stop.set())
+            signal.signal(name, lambda *_: orders.put(Order.STOP))
         try:
-            run_until(stop, line, on_ready=lambda: self.stdout.write(f"The line {line} runs."))
+            run_line(orders, line, on_ready=lambda: self.stdout.write(f"The line {line} runs."))
         except Line.DoesNotExist as error:
             raise CommandError(f"There is no line “{line}”. {_known_lines()}") from error
         except (DomainError, ConfigError, JournalError, LineRunsAlready) as error:

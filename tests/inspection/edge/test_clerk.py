@@ -14,7 +14,7 @@ from inspection.line.events import DeploymentFailed, DeploymentLive
 from inspection.line.frames import Frame
 from inspection.line.judge import ViewScore
 from inspection.line.runtime import LineRuntime
-from inspection.models import Alarm
+from inspection.models import Alarm, Line
 from inspection.services.deployments import deploy
 from inspection.services.lines import kept_line_config, line_config, line_folder
 from tests.inspection.factories import make_deployment, make_line, make_operating_point
@@ -45,7 +45,14 @@ class Bench:
             return GreyJudge()
 
         self.runtime = LineRuntime(line_config(line, deployment=first_deployment(line)), load)
-        self.clerk = Clerk(line.slug, self.runtime, LiveFeed(), lambda _: "grey float32")
+        self.restarts: list[str] = []
+        self.clerk = Clerk(
+            line.slug,
+            self.runtime,
+            LiveFeed(),
+            lambda _: "grey float32",
+            lambda: self.restarts.append(line.slug),
+        )
         self.runtime.subscribe(self.clerk.heard)
         self.runtime.subscribe(self._note)
 
@@ -206,3 +213,32 @@ def test_a_knock_is_heard_at_once(line, bench):
     begun_s = time.monotonic()
     clerk.step()
     assert time.monotonic() - begun_s < 2
+
+
+def test_changed_settings_ask_once_for_a_restart(line, bench):
+    at_work = bench()
+    at_work.clerk.look()
+    assert at_work.restarts == []
+    line.stations.update(name="side")
+    at_work.clerk.look()
+    at_work.clerk.look()
+    assert at_work.restarts == ["demo"]
+
+
+def test_another_name_of_the_line_disturbs_no_part(line, bench):
+    at_work = bench()
+    Line.objects.update(name="Press 4")
+    at_work.clerk.look()
+    assert at_work.restarts == []
+
+
+def test_settings_that_make_no_line_are_an_alarm_until_they_do(line, bench):
+    at_work = bench()
+    line.stations.update(source="folder", source_settings={"path": "/"})
+    at_work.clerk.look()
+    assert at_work.restarts == []
+    assert "keeps its own files there" in at_work.runtime.alarms.standing["settings"]
+    line.stations.update(source="push", source_settings={})
+    at_work.clerk.look()
+    assert at_work.restarts == []
+    assert "settings" not in at_work.runtime.alarms.standing

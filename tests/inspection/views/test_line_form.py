@@ -1,7 +1,10 @@
 import pytest
 
 from annotation.models import AuditEntry
+from inspection.bus import liveness
+from inspection.bus.liveness import LineStatus
 from inspection.models import Line
+from inspection.services.lines import settings_revision
 from tests.inspection.factories import make_deployment, make_line, make_operating_point, make_parts
 from tests.ml.factories import make_dataset
 
@@ -120,3 +123,20 @@ def test_a_deadline_below_the_model_s_measured_time_is_told_on_saving(as_role):
         "/lines/demo/settings/", form_of(kept, kept=1, name="Demo", deadline_ms=90), follow=True
     )
     assert "needs 140 ms a part on this line, but the deadline is 90 ms" in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"deadline_ms": 700}, "stops between two parts and starts with its new settings"),
+        ({"name": "Press 5"}, "goes on as it was"),
+    ],
+)
+def test_what_a_change_means_to_a_running_line_is_said(as_role, redis_here, change, words):
+    engineer = as_role("engineer")
+    engineer.post("/lines/new/", form_of({}))
+    line = Line.objects.get()
+    liveness.announce(line.slug, LineStatus(pid=1, started_at="", revision=settings_revision(line)))
+    kept = {"id": line.stations.get().pk, "line": line.pk}
+    page = engineer.post("/lines/press-4/settings/", form_of(kept, kept=1, **change), follow=True)
+    assert words in page.content.decode()
