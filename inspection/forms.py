@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from annotation.models import Dataset, LabelClass
 from inspection.choices import PlcProfile, SourceKind, TriggerMode, Verdict
+from inspection.line.config import MAX_STATIONS
 from inspection.models import Line, Part, Station
 from inspection.services.dispositions import datasets_of
 from inspection.services.lines import LineUnusable, check_watched_folder
@@ -283,5 +284,12 @@ class Stations(BaseInlineFormSet):
 
 
 StationFormSet = inlineformset_factory(
-    Line, Station, form=StationForm, formset=Stations, extra=0, min_num=1, max_num=16, validate_max=True
+    Line,
+    Station,
+    form=StationForm,
+    formset=Stations,
+    extra=0,
+    min_num=1,
+    max_num=MAX_STATIONS,
+    validate_max=True,
 )

@@ -1,5 +1,6 @@
 """Images in by HTTP: frames for a push station, and bench inspections."""
 
+from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -65,6 +66,7 @@ class Inspect(generics.GenericAPIView):
         responses={
             200: InspectionSerializer,
             400: OpenApiResponse(description="Not an image that is taken, with the reason."),
+            413: OpenApiResponse(description="The images are too long for one inspection."),
             503: OpenApiResponse(description="The line is not running."),
         },
     )
@@ -99,7 +101,8 @@ def _image(request: Request, field: str) -> tuple[str, bytes]:
     """The name and the checked bytes of an image in a request."""
     sent = request.data.get(field)
     if isinstance(sent, UploadedFile):
-        name, content = (sent.name or _RAW_NAME)[:400], sent.read()
+        # One byte more than is taken, so that the limit is noticed.
+        name, content = (sent.name or _RAW_NAME)[:400], sent.read(settings.MAX_IMAGE_BYTES + 1)
     elif isinstance(sent, bytes):
         name, content = _RAW_NAME, sent
     else:

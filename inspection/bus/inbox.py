@@ -16,8 +16,9 @@ import msgpack
 from .connection import connection
 
 DEPTH = 32
-# Redis keeps them in memory. A single entry is taken whatever its length.
+# Redis keeps them in memory. A single entry is taken above that too, up to what Redis takes at all.
 BUDGET_BYTES = 256_000_000
+ENTRY_BYTES = 500_000_000
 REPLY_EXPIRES_S = 60
 _BLOCK_S = 1.0
 # One step, so that two who send at the same time don't pass the limits together.
@@ -31,6 +32,10 @@ end
 redis.call('LPUSH', KEYS[1], ARGV[1])
 return 1
 """
+
+
+class EntryTooLong(ValueError):
+    """More bytes than Redis takes at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +76,11 @@ def put(
         number or by bytes.
 
     Raises:
+        EntryTooLong: the images are above `ENTRY_BYTES` together.
         redis.RedisError: Redis is away.
     """
+    if sum(len(content) for _, content in frames.values()) > ENTRY_BYTES:
+        raise EntryTooLong
     reply = f"line:{slug}:reply:{uuid.uuid4().hex}" if kind == "inspect" else ""
     entry = {
         "kind": kind,

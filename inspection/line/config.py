@@ -26,6 +26,8 @@ __all__ = [
 ]
 
 STRICT = ConfigDict(extra="forbid")
+# One bit each in the PLC's register of NG stations.
+MAX_STATIONS = 16
 
 
 class ConfigError(ValueError):
@@ -281,8 +283,8 @@ class LineConfig(JsonConfig):
         names = [station.name for station in self.stations]
         if not self.line:
             raise ValueError("line: a name is needed")
-        if not 1 <= len(names) <= 16 or len(set(names)) != len(names):
-            raise ValueError("stations: 1 to 16 of them, with different names")
+        if not 1 <= len(names) <= MAX_STATIONS or len(set(names)) != len(names):
+            raise ValueError(f"stations: 1 to {MAX_STATIONS} of them, with different names")
         if self.trigger == "plc" and (self.plc is None or self.plc.profile != "handshake"):
             raise ValueError("trigger: `plc` needs a PLC with the handshake profile")
         if self.trigger == "frame" and self.plc is not None and self.plc.profile == "handshake":

@@ -72,7 +72,7 @@ def make_demo(*, plc_port: int) -> Line:
 
 
 def train_demo() -> TrainingJob | None:
-    """Queues the demo's training, unless a model of it stands; the caller asks a worker to take it.
+    """Queues the demo's training, unless a model of it stands; `ml.tasks.ask_for_training` then sends it.
 
     Returns:
         The job to wait for: the new one, or the one under way. None when the demo has its model.

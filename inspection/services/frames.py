@@ -38,6 +38,11 @@ class LineFull(DomainError):
     status = 429
 
 
+class ImagesTooLong(DomainError):
+    code = "images_too_long"
+    status = 413
+
+
 class NoPushStation(DomainError):
     code = "no_push_station"
 
@@ -103,6 +108,7 @@ def inspect_images(
 
     Raises:
         LineNotRunning, LineFull: see `push_frame`.
+        ImagesTooLong: together they are longer than a line takes at once.
         NoInspection: the line could not judge.
         NoAnswer: the line took it and said nothing.
     """
@@ -125,6 +131,11 @@ def _put(line: Line, **entry: Any) -> str:
         raise LineNotRunning(line)
     try:
         reply = inbox.put(line.slug, **entry)
+    except inbox.EntryTooLong as error:
+        raise ImagesTooLong(
+            _("Together the images have more than %(limit).0f MB; inspect them one by one.")
+            % {"limit": inbox.ENTRY_BYTES / 1e6}
+        ) from error
     except redis.RedisError as error:
         raise LineNotRunning(line) from error
     if reply is None:

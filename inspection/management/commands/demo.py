@@ -15,7 +15,7 @@ from inspection.services.demo import demo_line, train_demo
 from inspection.services.deployments import deploy
 from ml.choices import JobState
 from ml.models import ModelVersion, TrainingJob
-from ml.tasks import train
+from ml.tasks import ask_for_training
 
 LOOK_EVERY_S = 0.25
 
@@ -38,7 +38,7 @@ class Command(BaseCommand):
         self._wait_for_redis()
         job = train_demo()
         if job is not None:
-            train.delay(job.pk)
+            ask_for_training(job)
             self._wait_for_training(job)
         deployment = self._deploy(line)
         self._wait_for_verdict(line, deployment)

@@ -145,3 +145,19 @@ def test_an_inspection_answers_with_verdict_score_threshold_and_map(api_as, runn
         "top": "a.png",
         "side": "b.png",
     }
+
+
+def test_the_limit_is_each_image_s_and_not_all_of_theirs_together(api_as, running, settings):
+    settings.MAX_IMAGE_BYTES = len(PNG)
+    line = threading.Thread(target=answer_once)
+    line.start()
+    both = {"top": upload(PNG), "side": upload(PNG)}
+    assert api_as("operator").post(INSPECT, both, format="multipart").status_code == 503
+    line.join(5)
+    longer = {"top": upload(PNG), "side": upload(PNG + b"more")}
+    refused = api_as("operator").post(INSPECT, longer, format="multipart")
+    assert (refused.status_code, list(refused.json())) == (400, ["side"])
+
+
+def answer_once() -> None:
+    inbox.answer(inbox.take("demo").reply, {"error": "tired"})

@@ -60,6 +60,14 @@ def test_a_full_inbox_refuses_and_keeps_what_it_has(running):
     assert inbox.take(running.slug) is not None
 
 
+def test_more_than_redis_takes_at_once_is_refused_in_words(running, monkeypatch):
+    monkeypatch.setattr(inbox, "ENTRY_BYTES", 2 * len(IMAGE) - 1)
+    views = {"top": ("a.png", IMAGE), "side": ("b.png", IMAGE)}
+    with pytest.raises(frames.ImagesTooLong, match="one by one"):
+        frames.inspect_images(line=running, frames=views)
+    assert inbox.take(running.slug) is None
+
+
 def test_a_station_with_a_camera_of_its_own_takes_no_pushed_frame(running):
     running.stations.update(source="replay")
     with pytest.raises(frames.NoPushStation, match="Replay"):
