@@ -16,6 +16,7 @@ from ml.choices import JobState, ModelStage, ScoreSplit
 from ml.methods.contract import Prediction
 from ml.models import ImageScore, ModelVersion, OperatingPoint, Snapshot, TrainingJob
 from ml.preprocessing import Preprocessing
+from ml.scoring import Identity
 from ml.serving.artefact import ONNX, WEIGHTS, Card, ParityImages, write_card, write_parity
 from tests.ml.factories import SIZE, DatasetFactory, make_dataset, make_pixels
 
@@ -58,7 +59,7 @@ def make_artefact(folder: Path) -> None:
             seed=0,
             preprocessing=Preprocessing(SIZE, SIZE, mean=(0.0,), std=(1.0,)),
             classes=("OK", "NG"),
-            score="identity",
+            scoring=Identity(),
             extra={},
             files={},
         ),
