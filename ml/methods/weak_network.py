@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Padding = Literal["reflect", "replicate"]
+from ml.methods.large_kernels import LargeKernelConvolution, Padding
 
 STRIDE: Final = 8  # S1 to S10 in all
+LARGE_KERNEL: Final = 15  # from here on, the frequency domain is the cheaper place
 CHANNELS_PER_GROUP: Final = 8
 LSE_SHARPNESS: Final = 5.0  # r; 0 would be the mean, infinity the maximum
 
@@ -169,9 +170,13 @@ def _layers(
         if row.layer == "max_pool":
             modules.append(nn.MaxPool2d(row.kernel, ceil_mode=True))
             continue
-        convolution = nn.Conv2d(
-            channels, row.filters, row.kernel, padding=row.kernel // 2, padding_mode=padding, bias=False
-        )
+        convolution: nn.Conv2d
+        if row.kernel >= LARGE_KERNEL:
+            convolution = LargeKernelConvolution(channels, row.filters, row.kernel, padding)
+        else:
+            convolution = nn.Conv2d(
+                channels, row.filters, row.kernel, padding=row.kernel // 2, padding_mode=padding, bias=False
+            )
         nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
         modules += [convolution, norm(row.filters), nn.ReLU(inplace=True)]
         channels = row.filters
