@@ -18,6 +18,18 @@ class ParametersRefused(DomainError):
         super().__init__(" ".join(f"{name}: {text}" for name, text in errors.items()))
 
 
+class WeightsRefused(DomainError):
+    """Pretrained weights that a job would start from are not here; says which file, and where it belongs."""
+
+    code = "weights_missing"
+
+
+class CardRefused(DomainError):
+    """A model's card that can't be trained from again; says why."""
+
+    code = "card_refused"
+
+
 class JobStateRefused(DomainError):
     """The job is not in a state in which this can be done."""
 

@@ -99,6 +99,7 @@ class TrainingSet:
         groups: one key an image; images of one key never part in a split.
         views: the camera or side of each image; empty strings where there is but one.
         rois: the part of the image to look at, by view (see `Preprocessing.rois`).
+        weights_folder: where files of pretrained weights lie (see `ml.weights`), for methods that need one.
     """
 
     images: Sequence[np.ndarray]
@@ -108,6 +109,7 @@ class TrainingSet:
     groups: Sequence[str]
     views: Sequence[str]
     rois: Mapping[str, Rectangle] = field(default_factory=dict)
+    weights_folder: Path | None = None
 
     def __post_init__(self) -> None:
         lengths = {len(self.images), len(self.is_ng), len(self.classes), len(self.groups), len(self.views)}
@@ -231,6 +233,7 @@ class Method(Protocol):
 
         Raises:
             NotEnoughImages: the set is smaller than the method needs.
+            WeightsUnusable: pretrained weights are missing, damaged or of another network.
             TrainingStopped: `stop()` was true.
             TrainingDiverged: the loss is not finite.
             ImageUnusable: an image that the preprocessing can't take.

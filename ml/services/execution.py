@@ -12,13 +12,14 @@ from ml.choices import JobState
 from ml.methods.contract import NotEnoughImages, TrainingDiverged, TrainingStopped
 from ml.models import ModelVersion, TrainingJob
 from ml.preprocessing import ImageUnusable
+from ml.weights import WeightsUnusable
 
 from .reporter import JobReporter
 from .training import train_job
 from .training_sets import ImageMissing
 
 # What a person can do something about; the text says what.
-_EXPLAINED = (NotEnoughImages, TrainingDiverged, ImageUnusable, ImageMissing, DomainError)
+_EXPLAINED = (NotEnoughImages, WeightsUnusable, TrainingDiverged, ImageUnusable, ImageMissing, DomainError)
 
 
 def run_claimed_job(

@@ -1,13 +1,11 @@
-"""The life of a training job: asked for, taken by a worker, cancelled, resumed, ended; found when lost."""
+"""What a person does with a training job: ask for it, cancel it, resume it."""
 
-import os
-import socket
 from collections.abc import Mapping
-from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
 from django.utils import timezone
 from pydantic import ValidationError
 
@@ -15,21 +13,16 @@ from annotation.models import Dataset, User
 from annotation.services import audit
 from ml import events
 from ml.choices import JobState
-from ml.errors import DatasetUnsuitable, JobStateRefused, ParametersRefused
+from ml.errors import DatasetUnsuitable, JobStateRefused, ParametersRefused, WeightsRefused
 from ml.methods.contract import NotEnoughImages, check_needs
 from ml.methods.declarations import METHODS, MethodDeclaration, MethodParameters
-from ml.models import TrainingJob
+from ml.models import FoldFit, Snapshot, TrainingJob
+from ml.weights import WeightsUnusable, find_weights
 
+from .claims import NOBODY, end_if_cancelled
 from .snapshots import SnapshotImage, count_images, freeze_dataset, frozen_images
 
-STALE_AFTER: Final = timedelta(seconds=15)
-ASK_AGAIN_AFTER: Final = timedelta(minutes=10)
-MAX_ATTEMPTS: Final = 3
-
-
-def worker_name(kind: str = "worker") -> str:
-    """Who runs a job: kind, machine, process."""
-    return f"{kind}@{socket.gethostname()}:{os.getpid()}"[:120]
+MAX_FOLDS: Final = 20
 
 
 def validate_parameters(
@@ -69,6 +62,7 @@ def queue_job(
     folds: int = 0,
     seed: int = 0,
     author: User | None = None,
+    snapshot: Snapshot | None = None,
 ) -> TrainingJob:
     """Freezes the dataset and queues a training on it; the caller then asks a worker to take it.
 
@@ -80,16 +74,19 @@ def queue_job(
         folds: 0 for one grouped hold-out, else K folds.
         seed: of the split and of the fit.
         author: who asked; None for a command.
+        snapshot: of this dataset, with these folds, to train on once more; None freezes it as it is now.
 
     Raises:
         ParametersRefused: unknown method, preset or parameter, or a value out of range.
+        WeightsRefused: pretrained weights that it would start from are not on this machine.
         DatasetUnsuitable: the training part has fewer images than the method needs.
     """
     declaration = find_method(method)
     validated = validate_parameters(declaration, preset, parameters or {})
-    if folds < 0 or folds == 1 or folds > 20:
-        raise ParametersRefused({"folds": "0 for one hold-out split, or 2 to 20 folds."})
-    snapshot = freeze_dataset(dataset=dataset, folds=folds, seed=seed)
+    if folds < 0 or folds == 1 or folds > MAX_FOLDS:
+        raise ParametersRefused({"folds": f"0 for one hold-out split, or 2 to {MAX_FOLDS} folds."})
+    _check_weights(declaration, validated)
+    snapshot = snapshot or freeze_dataset(dataset=dataset, folds=folds, seed=seed)
     _check_every_fit(declaration, frozen_images(snapshot), snapshot.contents["classes"])
     job = TrainingJob.objects.create(
         dataset=dataset,
@@ -102,6 +99,7 @@ def queue_job(
         created_by=author,
         asked_at=timezone.now(),
     )
+    add_folds(job)
     audit.record(
         actor=author,
         action="training.queued",
@@ -111,21 +109,9 @@ def queue_job(
     return job
 
 
-def claim_job(job_id: int, worker: str) -> TrainingJob | None:
-    """Takes a queued job, or one whose worker is lost, for this worker; None where somebody else has it."""
-    now = timezone.now()
-    is_free = Q(state=JobState.QUEUED) | Q(state=JobState.RUNNING, heartbeat_at__lt=now - STALE_AFTER)
-    claimed = TrainingJob.objects.filter(
-        is_free, pk=job_id, attempts__lt=MAX_ATTEMPTS, is_cancel_requested=False
-    ).update(
-        state=JobState.RUNNING, worker=worker, heartbeat_at=now, attempts=F("attempts") + 1, error=""
-    )  # fmt: skip
-    if not claimed:
-        return None
-    TrainingJob.objects.filter(pk=job_id, started_at__isnull=True).update(started_at=now)
-    job = TrainingJob.objects.select_related("snapshot", "dataset").get(pk=job_id)
-    events.job_progressed(job)
-    return job
+def add_folds(job: TrainingJob) -> None:
+    """The rows of a new job's folds."""
+    FoldFit.objects.bulk_create(FoldFit(job=job, fold=fold) for fold in range(job.folds))
 
 
 def cancel_job(*, job: TrainingJob, actor: User | None) -> TrainingJob:
@@ -136,10 +122,11 @@ def cancel_job(*, job: TrainingJob, actor: User | None) -> TrainingJob:
     """
     with transaction.atomic():
         now = timezone.now()
-        rows = TrainingJob.objects.filter(pk=job.pk)
+        rows = TrainingJob.objects.select_for_update().filter(pk=job.pk)
         is_ended = rows.filter(state=JobState.QUEUED).update(state=JobState.CANCELLED, finished_at=now)
         if not is_ended and not rows.filter(state=JobState.RUNNING).update(is_cancel_requested=True):
             raise JobStateRefused("This job has ended; there is nothing left to cancel.")
+        end_if_cancelled(rows.get())
         audit.record(actor=actor, action="training.cancelled", target=job)
     return _told(job)
 
@@ -154,73 +141,30 @@ def resume_job(*, job: TrainingJob, actor: User | None) -> TrainingJob:
         resumed = TrainingJob.objects.filter(
             pk=job.pk, state__in=[JobState.CANCELLED, JobState.FAILED]
         ).update(
-            state=JobState.QUEUED, attempts=0, is_cancel_requested=False, error="", worker="",
+            state=JobState.QUEUED, attempts=0, is_cancel_requested=False, error="", worker=NOBODY,
             heartbeat_at=None, finished_at=None, asked_at=timezone.now(),
         )  # fmt: skip
         if not resumed:
             raise JobStateRefused("Only a job that was cancelled or has failed can be resumed.")
+        FoldFit.objects.filter(job=job).exclude(state=JobState.DONE).update(
+            state=JobState.QUEUED, attempts=0, worker=NOBODY, heartbeat_at=None, asked_at=None
+        )
         audit.record(actor=actor, action="training.resumed", target=job)
     return _told(job)
-
-
-def release_jobs(worker: str) -> int:
-    """Gives back the running jobs of a worker that is shutting down: queued again, no attempt counted.
-
-    Their processes see that they no longer own the row, stop, and leave their checkpoints.
-    """
-    return TrainingJob.objects.filter(
-        state=JobState.RUNNING, worker__startswith=worker, is_cancel_requested=False, attempts__gt=0
-    ).update(
-        state=JobState.QUEUED, worker="", heartbeat_at=None, asked_at=None, attempts=F("attempts") - 1
-    )  # fmt: skip
-
-
-def find_lost_jobs() -> list[int]:
-    """Ends what can't go on, and gives the jobs that a worker should be asked to take.
-
-    These are running ones whose heartbeat is stale, and queued ones whose message may have been lost.
-    """
-    now = timezone.now()
-    stale = TrainingJob.objects.filter(state=JobState.RUNNING, heartbeat_at__lt=now - STALE_AFTER)
-    for job in stale.filter(Q(is_cancel_requested=True) | Q(attempts__gte=MAX_ATTEMPTS)):
-        _end_lost(job)
-    waiting = Q(state=JobState.QUEUED) & (Q(asked_at__isnull=True) | Q(asked_at__lt=now - ASK_AGAIN_AFTER))
-    lost = TrainingJob.objects.filter(
-        Q(pk__in=stale.filter(attempts__lt=MAX_ATTEMPTS, is_cancel_requested=False).values("pk")) | waiting
-    )
-    ids = list(lost.order_by("id").values_list("pk", flat=True))
-    TrainingJob.objects.filter(pk__in=ids).update(asked_at=now)
-    return ids
-
-
-def note_unasked(job_id: int) -> None:
-    """No worker could be asked for a queued job: it is found as lost at the next look, not after the wait."""
-    TrainingJob.objects.filter(pk=job_id, state=JobState.QUEUED).update(asked_at=None)
-
-
-def _end_lost(job: TrainingJob) -> None:
-    if job.is_cancel_requested:
-        changes: dict[str, Any] = {"state": JobState.CANCELLED}
-    else:
-        changes = {
-            "state": JobState.FAILED,
-            "error": (
-                f"The worker was lost {job.attempts} times while it ran this job (last: {job.worker}). "
-                "Most often it ran out of memory: choose a smaller input size, or look into the "
-                "worker's log. Resuming goes on from the last checkpoint."
-            ),
-        }
-    ended = TrainingJob.objects.filter(pk=job.pk, state=JobState.RUNNING, attempts=job.attempts).update(
-        finished_at=timezone.now(), **changes
-    )
-    if ended:
-        _told(job)
 
 
 def _told(job: TrainingJob) -> TrainingJob:
     job.refresh_from_db()
     events.job_progressed(job)
     return job
+
+
+def _check_weights(declaration: MethodDeclaration, parameters: MethodParameters) -> None:
+    try:
+        for network in declaration.pretrained(parameters):
+            find_weights(network, Path(settings.ML_WEIGHTS_DIR))
+    except WeightsUnusable as error:
+        raise WeightsRefused(str(error)) from error
 
 
 def _check_every_fit(

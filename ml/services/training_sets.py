@@ -86,4 +86,5 @@ def training_set(snapshot: Snapshot, images: Sequence[SnapshotImage]) -> Trainin
         groups=[image.group for image in images],
         views=[image.view for image in images],
         rois=regions_of_interest(snapshot),
+        weights_folder=Path(settings.ML_WEIGHTS_DIR),
     )

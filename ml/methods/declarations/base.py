@@ -1,7 +1,8 @@
 """What a method says of itself before it is loaded. Imports no torch."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,6 +13,10 @@ class MethodParameters(BaseModel):
     """Base of every method's parameters: unknown names are refused, values are within their ranges."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _from_scratch(parameters: Any) -> tuple[str, ...]:
+    return ()
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,8 @@ class MethodDeclaration:
         Parameters: the pydantic model; its JSON schema carries ranges, units and descriptions.
         presets: named starting points.
         module: where `fit` lives.
+        pretrained: the networks (`ml.weights.WEIGHT_FILES`) whose pretrained weights a fit with these
+            parameters starts from.
     """
 
     name: str
@@ -35,3 +42,4 @@ class MethodDeclaration:
     Parameters: type[MethodParameters]
     presets: Mapping[str, MethodParameters]
     module: str
+    pretrained: Callable[[Any], tuple[str, ...]] = _from_scratch

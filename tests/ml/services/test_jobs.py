@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -5,7 +6,8 @@ from django.utils import timezone
 
 from annotation.models import AuditEntry
 from ml.choices import JobState
-from ml.errors import DatasetUnsuitable, JobStateRefused, ParametersRefused
+from ml.errors import DatasetUnsuitable, JobStateRefused, ParametersRefused, WeightsRefused
+from ml.methods.declarations import METHODS, WEAK
 from ml.models import TrainingJob
 from ml.services import jobs
 from tests.ml.factories import TINY, make_dataset, make_job
@@ -70,6 +72,30 @@ class TestQueue:
     def test_an_unknown_method_or_preset_or_an_impossible_fold_count_is_refused(self, dataset, options):
         with pytest.raises(ParametersRefused):
             queue(dataset, **options)
+
+
+class TestPretrainedWeights:
+    @pytest.fixture(autouse=True)
+    def _asks_for_weights(self, monkeypatch, settings, tmp_path):
+        settings.ML_WEIGHTS_DIR = tmp_path / "weights"
+        asking = replace(WEAK, pretrained=lambda p: ("vgg16",) if p.recipe == "robust" else ())
+        monkeypatch.setitem(METHODS, "weak", asking)
+
+    def test_a_job_is_refused_before_it_is_queued_with_file_size_and_place(self, dataset, settings):
+        with pytest.raises(WeightsRefused) as refused:
+            queue(dataset)
+        assert "vgg16-397923af.pth (528 MiB)" in str(refused.value)
+        assert str(settings.ML_WEIGHTS_DIR) in str(refused.value)
+        assert not TrainingJob.objects.exists()
+
+    def test_a_damaged_file_is_refused_too(self, dataset, settings):
+        settings.ML_WEIGHTS_DIR.mkdir()
+        (settings.ML_WEIGHTS_DIR / "vgg16-397923af.pth").write_bytes(b"half of it")
+        with pytest.raises(WeightsRefused, match="damaged"):
+            queue(dataset)
+
+    def test_parameters_that_call_for_none_need_none(self, dataset):
+        assert queue(dataset, parameters=TINY | {"recipe": "paper"}).state == JobState.QUEUED
 
 
 class TestClaim:
