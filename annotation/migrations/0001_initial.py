@@ -192,6 +192,14 @@ class Migration(migrations.Migration):
                 ("height", models.PositiveIntegerField()),
                 ("width", models.PositiveIntegerField()),
                 ("size_bytes", models.PositiveBigIntegerField()),
+                (
+                    "fingerprint",
+                    models.CharField(
+                        blank=True,
+                        help_text="Perceptual hash; empty where it has not been taken yet.",
+                        max_length=64,
+                    ),
+                ),
                 ("captured_at", models.DateTimeField(blank=True, null=True)),
                 ("added_at", models.DateTimeField(auto_now_add=True)),
                 ("is_disputed", models.BooleanField(default=False)),

@@ -17,6 +17,9 @@ class Image(models.Model):
     height = models.PositiveIntegerField()
     width = models.PositiveIntegerField()
     size_bytes = models.PositiveBigIntegerField()
+    fingerprint = models.CharField(
+        max_length=64, blank=True, help_text="Perceptual hash; empty where it has not been taken yet."
+    )
     captured_at = models.DateTimeField(null=True, blank=True)
     added_at = models.DateTimeField(auto_now_add=True)
     # The class in force, settled from the append-only labels whenever one is added.

@@ -14,6 +14,7 @@ from django.db import connection, transaction
 
 from annotation.decoding import ImageRefused, decode_image, inspect_image
 from annotation.errors import DomainError
+from annotation.fingerprints import fingerprint
 from annotation.models import Dataset, Image, ImageSource
 
 _EXTENSIONS: Final = {"jpeg": ".jpg", "png": ".png", "bmp": ".bmp", "tiff": ".tif", "webp": ".webp"}
@@ -38,13 +39,14 @@ class UploadRefused(DomainError):
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file that is in place under its content's address, and what its header says."""
+    """A file that is in place under its content's address, what its header says and how it looks."""
 
     sha256: str
     extension: str
     height: int
     width: int
     size_bytes: int
+    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,14 @@ def store_content(content: bytes) -> StoredFile:
     """
     limits = {"max_pixels": settings.MAX_IMAGE_PIXELS, "max_bytes": settings.MAX_IMAGE_BYTES}
     facts = inspect_image(content, **limits)
-    decode_image(content, **limits)
+    pixels = decode_image(content, **limits)
     stored = StoredFile(
         sha256=hashlib.sha256(content).hexdigest(),
         extension=_EXTENSIONS[facts.format],
         height=facts.height,
         width=facts.width,
         size_bytes=len(content),
+        fingerprint=fingerprint(pixels),
     )
     if not is_in_place(stored):
         write_atomically(image_record(stored).path, content)
@@ -107,6 +110,7 @@ def image_record(stored: StoredFile, **fields: object) -> Image:
         height=stored.height,
         width=stored.width,
         size_bytes=stored.size_bytes,
+        fingerprint=stored.fingerprint,
         **fields,
     )
 
@@ -145,7 +149,8 @@ def store_image(
         keep_files_in_place()
         if not is_in_place(stored):
             write_atomically(image_record(stored).path, content)
-        defaults = {field: getattr(stored, field) for field in ("extension", "height", "width", "size_bytes")}
+        facts = ("extension", "height", "width", "size_bytes", "fingerprint")
+        defaults = {field: getattr(stored, field) for field in facts}
         image, is_new = Image.objects.get_or_create(
             dataset=dataset,
             sha256=stored.sha256,

@@ -1,17 +1,31 @@
 """The evaluation of a set of scores, in the one shape that pages, commands and the API share."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import asdict
+from typing import Any, Final
 
 import numpy as np
 
-from ml.evaluation.intervals import Interval, bootstrap_ranking, wilson
+from ml.evaluation.classes import ClassProbabilities, classification, detection_by_class
+from ml.evaluation.curves import curves
+from ml.evaluation.entries import rated, valued
+from ml.evaluation.intervals import bootstrap_ranking
 from ml.evaluation.metrics import Confusion, auroc, average_precision, checked, confusion_at
-from ml.thresholds import best_f1, full_recall, quantile
+from ml.thresholds import best_f1, full_recall, normality_of, quantile
+
+# What `evaluate_scores` gives, in the report's order.
+FIGURES: Final = ("n", "metrics", "threshold", "scores", "normality", "classes", "curves")
 
 
 def evaluate_scores(
-    scores: np.ndarray, is_ng: np.ndarray, *, groups: Sequence[str], seed: int, threshold: float | None = None
+    scores: np.ndarray,
+    is_ng: np.ndarray,
+    *,
+    groups: Sequence[str],
+    seed: int,
+    threshold: float | None = None,
+    class_names: Sequence[str] | None = None,
+    probabilities: ClassProbabilities | None = None,
 ) -> dict[str, Any]:
     """Everything that scores and labels tell.
 
@@ -21,22 +35,32 @@ def evaluate_scores(
         groups: [N]; images of one part, drawn together in the bootstrap.
         seed: of the bootstrap.
         threshold: to measure at; None for the best F1, or without NG images the 99% quantile of the OK ones.
+        class_names: [N], as labelled; None for OK and NG.
+        probabilities: of the N images, where the method has classes.
 
     Returns:
-        "n", "metrics", "threshold" and "scores" of the report, ready for JSON. A figure that the images don't
-        allow (without NG images, most) is null.
+        `FIGURES` of the report, ready for JSON. A figure that the images don't allow (without NG images,
+        most) is null.
 
     Raises:
-        ValueError: there are no scores, or one is not finite.
+        ValueError: there are no scores, one is not finite, or see `classification`.
     """
     values, labels = checked(scores, is_ng)
     at, reason = (threshold, "Given.") if threshold is not None else _proposed(values, labels)
     confusion = confusion_at(values, labels, at)
+    names = class_names if class_names is not None else np.where(labels, "NG", "OK").tolist()
     return {
         "n": {"ok": confusion.ok, "ng": confusion.ng},
         "metrics": {**_ranking(values, labels, groups, seed), **_at_threshold(confusion)},
         "threshold": {"value": at, "reason": reason},
         "scores": {"ok": _statistics(values[~labels]), "ng": _statistics(values[labels])},
+        "normality": None if labels.all() else asdict(normality_of(values[~labels])),
+        "classes": {
+            "detection": detection_by_class(values, labels, names, threshold=at, groups=groups, seed=seed),
+            "classification": probabilities
+            and classification(probabilities, names, groups=groups, seed=seed),
+        },
+        "curves": curves(values, labels),
     }
 
 
@@ -89,44 +113,33 @@ def _ranking(values: np.ndarray, labels: np.ndarray, groups: Sequence[str], seed
     ok, ng = int(np.count_nonzero(~labels)), int(np.count_nonzero(labels))
     if not ok or not ng:
         return {
-            "auroc": _valued(None, None),
-            "average_precision": _valued(None, None),
-            "overkill_at_full_recall": _rated(None, ok),
-            "false_calls_at_best_f1": _rated(None, ok + ng),
-            "best_f1": _valued(None, None),
+            "auroc": valued(None),
+            "average_precision": valued(None),
+            "overkill_at_full_recall": rated(None, ok),
+            "false_calls_at_best_f1": rated(None, ok + ng),
+            "best_f1": valued(None),
         }
     area_interval, precision_interval = bootstrap_ranking(values, labels, groups, seed=seed)
     best = confusion_at(values, labels, best_f1(values, labels).value)
     return {
-        "auroc": _valued(auroc(values, labels), area_interval),
-        "average_precision": _valued(average_precision(values, labels), precision_interval),
-        "overkill_at_full_recall": _rated(full_recall(values, labels).overkill.count, ok),
-        "false_calls_at_best_f1": _rated(best.escapes + best.overkill, ok + ng),
-        "best_f1": _valued(best.f1, None),
+        "auroc": valued(auroc(values, labels), area_interval),
+        "average_precision": valued(average_precision(values, labels), precision_interval),
+        "overkill_at_full_recall": rated(full_recall(values, labels).overkill.count, ok),
+        "false_calls_at_best_f1": rated(best.escapes + best.overkill, ok + ng),
+        "best_f1": valued(best.f1),
     }
 
 
 def _at_threshold(confusion: Confusion) -> dict[str, Any]:
     total = confusion.ok + confusion.ng
     return {
-        "accuracy": _rated(confusion.caught + confusion.passed, total),
-        "precision": _rated(confusion.caught, confusion.judged_ng),
-        "recall": _rated(confusion.caught, confusion.ng),
-        "f1": _valued(confusion.f1, None),
-        "escapes": _rated(confusion.escapes, confusion.ng),
-        "overkill": _rated(confusion.overkill, confusion.ok),
+        "accuracy": rated(confusion.caught + confusion.passed, total),
+        "precision": rated(confusion.caught, confusion.judged_ng),
+        "recall": rated(confusion.caught, confusion.ng),
+        "f1": valued(confusion.f1),
+        "escapes": rated(confusion.escapes, confusion.ng),
+        "overkill": rated(confusion.overkill, confusion.ok),
     }
-
-
-def _valued(value: float | None, interval: Interval | None) -> dict[str, Any]:
-    low, high = interval if interval is not None else (None, None)
-    return {"value": value, "low": low, "high": high}
-
-
-def _rated(count: int | None, of: int) -> dict[str, Any]:
-    low, high = wilson(count, of) if count is not None and of else (None, None)
-    value = count / of if count is not None and of else None
-    return {"value": value, "count": count, "of": of, "low": low, "high": high}
 
 
 def _statistics(values: np.ndarray) -> dict[str, Any] | None:

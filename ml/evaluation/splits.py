@@ -9,12 +9,15 @@ class SplitImpossible(ValueError):
     """Too few groups to split. The message says how many there are."""
 
 
-def joined_groups(count: int, keys: Iterable[Sequence[Hashable | None]]) -> list[int]:
-    """Groups of images that share any key: the part, the content's hash, the look-alikes' cluster.
+def joined_groups(
+    count: int, keys: Iterable[Sequence[Hashable | None]], pairs: Iterable[tuple[int, int]] = ()
+) -> list[int]:
+    """Groups of images that share any key (the part, the content's hash), or are paired (look-alikes).
 
     Args:
         count: N images.
         keys: of each kind, one key an image, [N]; None or "" joins nothing.
+        pairs: numbers of images that belong together.
 
     Returns:
         [N]: for each image, the lowest number of an image of its group.
@@ -27,13 +30,18 @@ def joined_groups(count: int, keys: Iterable[Sequence[Hashable | None]]) -> list
             node = parent[node]
         return node
 
+    def join(one: int, other: int) -> None:
+        one, other = root(one), root(other)
+        parent[max(one, other)] = min(one, other)
+
     for kind in keys:
         first: dict[Hashable, int] = {}
         for image, key in enumerate(kind):
             if key is None or key == "":
                 continue
-            one, other = root(first.setdefault(key, image)), root(image)
-            parent[max(one, other)] = min(one, other)
+            join(first.setdefault(key, image), image)
+    for one, other in pairs:
+        join(one, other)
     return [root(image) for image in range(count)]
 
 

@@ -188,6 +188,14 @@ class Migration(migrations.Migration):
                 ("is_ng", models.BooleanField(help_text="As labelled in the snapshot.")),
                 ("class_name", models.CharField(max_length=60)),
                 ("score", models.FloatField()),
+                (
+                    "probabilities",
+                    models.JSONField(
+                        blank=True,
+                        help_text="One for each of the card's classes, where the method has classes.",
+                        null=True,
+                    ),
+                ),
                 ("fold", models.SmallIntegerField(default=0)),
                 (
                     "split",

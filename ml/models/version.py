@@ -50,6 +50,9 @@ class ImageScore(models.Model):
     is_ng = models.BooleanField(help_text="As labelled in the snapshot.")
     class_name = models.CharField(max_length=60)
     score = models.FloatField()
+    probabilities = models.JSONField(
+        null=True, blank=True, help_text="One for each of the card's classes, where the method has classes."
+    )
     fold = models.SmallIntegerField(default=0)
     split = models.CharField(max_length=16, choices=ScoreSplit)
 

@@ -14,6 +14,7 @@ class LabelledImage(NamedTuple):
     sha256: str
     extension: str
     name: str
+    fingerprint: str
     class_name: str
     class_number: int
 
@@ -25,7 +26,9 @@ class LabelledImage(NamedTuple):
 def labelled_images(dataset: Dataset) -> list[LabelledImage]:
     """Images with an undisputed class in force, oldest first."""
     rows = _usable(dataset).order_by("id")
-    columns = ("id", "sha256", "extension", "name", "current_class__name", "current_class__number")
+    columns = (
+        "id", "sha256", "extension", "name", "fingerprint", "current_class__name", "current_class__number",
+    )  # fmt: skip
     return [LabelledImage(*row) for row in rows.values_list(*columns)]
 
 
@@ -57,6 +60,11 @@ def groups_of_images(dataset: Dataset, images: Iterable[LabelledImage]) -> dict[
         image.id: f"item:{root[items_of[image.id][0]]}" if image.id in items_of else f"image:{image.sha256}"
         for image in images
     }
+
+
+def file_count(dataset: Dataset) -> int:
+    """The files that the images of a training came in: copies count."""
+    return ImageSource.objects.filter(dataset=dataset, image__in=_usable(dataset)).count()
 
 
 def views_of_images(dataset: Dataset) -> dict[int, str]:

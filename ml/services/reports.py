@@ -1,8 +1,11 @@
 """The report of an evaluation, of one shape for every method, page, endpoint and command.
 
-{"method", "dataset", "model_version", "split": {"by", "folds", "seed"}, "n": {"ok", "ng"},
+{"method", "dataset", "model_version", "split": {"by", "folds", "seed", "grouped"}, "n": {"ok", "ng"},
 "metrics": {name: {"value" or "count" and "of", "low", "high"}}, "threshold": {"value", "reason"},
-"images": [{"file", "label", "class", "score", "fold"}], "seconds", "peak_mb"}
+"scores": {"ok", "ng"}, "normality": of the OK scores,
+"classes": {"detection": {class: {"n", "recall", "auroc"}}, "classification": of methods with classes},
+"curves": {"roc", "precision_recall"}, "images": [{"file", "label", "class", "score", "fold"}],
+"seconds", "peak_mb"}
 """
 
 from collections.abc import Sequence
@@ -11,19 +14,27 @@ from typing import Any
 import numpy as np
 
 from ml.choices import ScoreSplit
-from ml.evaluation.report import evaluate_scores, report
+from ml.evaluation.classes import ClassProbabilities
+from ml.evaluation.report import FIGURES, evaluate_scores, report
 from ml.models import ImageScore, ModelVersion, Snapshot
 
 from .fitting import ScoredImage
 
 
-def measure(scored: Sequence[ScoredImage], *, seed: int, threshold: float | None = None) -> dict[str, Any]:
-    """The figures of scores: "n", "metrics", "threshold" and "scores" of the report.
+def measure(
+    scored: Sequence[ScoredImage],
+    *,
+    seed: int,
+    threshold: float | None = None,
+    probabilities: ClassProbabilities | None = None,
+) -> dict[str, Any]:
+    """The figures of scores: `FIGURES` of the report.
 
     Args:
         scored: by models that had not seen the images.
         seed: of the bootstrap.
         threshold: to measure at; None for the one to propose.
+        probabilities: of the same images in the same order, where the method has classes.
     """
     return evaluate_scores(
         np.array([one.score for one in scored], np.float64),
@@ -31,12 +42,14 @@ def measure(scored: Sequence[ScoredImage], *, seed: int, threshold: float | None
         groups=[one.image.group for one in scored],
         seed=seed,
         threshold=threshold,
+        class_names=[one.image.class_name for one in scored],
+        probabilities=probabilities,
     )
 
 
 def split_entry(snapshot: Snapshot) -> dict[str, Any]:
     split = snapshot.contents["split"]
-    return {"by": split["by"], "folds": split["folds"], "seed": split["seed"]}
+    return {"by": split["by"], "folds": split["folds"], "seed": split["seed"], "grouped": split["grouped"]}
 
 
 def image_entry(one: ScoredImage) -> dict[str, Any]:
@@ -53,7 +66,7 @@ def report_of_version(version: ModelVersion) -> dict[str, Any]:
         dataset=version.dataset.slug,
         model_version=version.pk,
         split=stored["split"],
-        evaluation={name: stored[name] for name in ("n", "metrics", "threshold", "scores")},
+        evaluation={name: stored[name] for name in FIGURES if name in stored},
         images=[_entry(*row) for row in columns.iterator(chunk_size=10_000)],
         seconds=stored["seconds"],
         peak_mb=stored["peak_mb"],

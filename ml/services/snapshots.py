@@ -15,6 +15,7 @@ from ml.methods.contract import Counts
 from ml.models import Snapshot
 from ml.selectors import images as image_rows
 
+from .grouping import group_images
 from .splitting import HELD_OUT_SHARE, TRAINING_FOLD, assign_folds
 
 
@@ -59,12 +60,12 @@ def freeze_dataset(*, dataset: Dataset, folds: int = 0, seed: int = 0) -> Snapsh
     Raises:
         DatasetUnsuitable: nothing is labelled, or there are too few parts to split.
     """
-    labelled = labelled_images(dataset)
+    labelled, grouped = _labelled(dataset)
     fold_of = assign_folds(
         [image.is_ng for image in labelled], [image.group for image in labelled], folds=folds, seed=seed
     )
     frozen = [replace(image, fold=fold) for image, fold in zip(labelled, fold_of, strict=True)]
-    return _stored(dataset, frozen, _split_entry(folds, seed))
+    return _stored(dataset, frozen, _split_entry(folds, seed) | {"grouped": grouped})
 
 
 def labelled_images(dataset: Dataset) -> list[SnapshotImage]:
@@ -73,12 +74,17 @@ def labelled_images(dataset: Dataset) -> list[SnapshotImage]:
     Raises:
         DatasetUnsuitable: nothing is labelled.
     """
+    return _labelled(dataset)[0]
+
+
+def _labelled(dataset: Dataset) -> tuple[list[SnapshotImage], dict[str, Any]]:
+    """The images, and what `group_images` says of their groups."""
     labelled = image_rows.labelled_images(dataset)
     if not labelled:
         raise DatasetUnsuitable(f"“{dataset}” has no labelled images. Label some first.")
-    groups = image_rows.groups_of_images(dataset, labelled)
     views = image_rows.views_of_images(dataset)
-    return [
+    grouping = group_images(dataset, labelled, views)
+    images = [
         SnapshotImage(
             id=image.id,
             sha256=image.sha256,
@@ -86,12 +92,13 @@ def labelled_images(dataset: Dataset) -> list[SnapshotImage]:
             file=image.name,
             class_name=image.class_name,
             is_ng=image.is_ng,
-            group=groups[image.id],
+            group=group,
             view=views.get(image.id, ""),
             fold=TRAINING_FOLD,
         )
-        for image in labelled
+        for image, group in zip(labelled, grouping.groups, strict=True)
     ]
+    return images, grouping.entry
 
 
 def frozen_images(snapshot: Snapshot) -> list[SnapshotImage]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image as Picture
 
+from annotation.fingerprints import fingerprint
 from annotation.models import Dataset, Image, ImageSource, LabelClass
 from ml.choices import JobState, ModelStage, ScoreSplit
 from ml.models import ImageScore, ModelVersion, OperatingPoint, TrainingJob
@@ -50,15 +51,30 @@ class DatasetFactory:
         self, *, is_ng: bool = False, item: str = "", view: str = "", label_class: LabelClass | None = None
     ) -> Image:
         self.number += 1
-        content = encode(make_pixels(self.number, is_ng=is_ng))
+        return self.add_pixels(
+            make_pixels(self.number, is_ng=is_ng), is_ng=is_ng, item=item, view=view, label_class=label_class
+        )
+
+    def add_pixels(
+        self,
+        pixels: np.ndarray,
+        *,
+        is_ng: bool = False,
+        item: str = "",
+        view: str = "",
+        label_class: LabelClass | None = None,
+    ) -> Image:
+        """A picture of the caller's, which must be another than those before."""
+        content = encode(pixels)
         image = Image(
             dataset=self.dataset,
             sha256=hashlib.sha256(content).hexdigest(),
-            name=f"{'ng' if is_ng else 'ok'}_{self.number:04d}.png",
+            name=f"{'ng' if is_ng else 'ok'}_{self.dataset.images.count() + 1:04d}.png",
             extension=".png",
             height=SIZE,
             width=SIZE,
             size_bytes=len(content),
+            fingerprint=fingerprint(pixels),
             current_class=label_class or (self.ng if is_ng else self.ok),
         )
         image.path.parent.mkdir(parents=True, exist_ok=True)

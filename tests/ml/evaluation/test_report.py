@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from ml.evaluation.classes import ClassProbabilities
 from ml.evaluation.report import evaluate_scores, report
 
 SCORES = np.array([0.1, 0.2, 0.3, 0.6, 0.4, 0.7, 0.9])
@@ -69,5 +70,37 @@ def test_a_report_has_the_keys_that_commands_and_pages_read_in_their_order():
         seconds=1.5,
         peak_mb=300.0,
     )
-    expected = ["method", "dataset", "model_version", "split", "n", "metrics", "threshold"]
-    assert [key for key in written if key != "scores"] == [*expected, "images", "seconds", "peak_mb"]
+    head = ["method", "dataset", "model_version", "split", "n", "metrics", "threshold"]
+    details = ["scores", "normality", "classes", "curves"]
+    assert list(written) == [*head, *details, "images", "seconds", "peak_mb"]
+
+
+def test_per_class_figures_are_at_the_threshold_that_was_measured_at():
+    types = ["OK"] * 4 + ["crack", "hole", "hole"]
+    found = evaluate_scores(SCORES, IS_NG, groups=GROUPS, seed=0, threshold=0.65, class_names=types)
+    detection = found["classes"]["detection"]
+    assert {name: (one["recall"]["count"], one["n"]) for name, one in detection.items()} == {
+        "OK": (4, 4), "crack": (0, 1), "hole": (2, 2),
+    }  # fmt: skip
+    assert found["classes"]["classification"] is None
+
+
+def test_without_types_ng_is_the_only_one():
+    assert list(evaluate_scores(SCORES, IS_NG, groups=GROUPS, seed=0)["classes"]["detection"]) == ["OK", "NG"]
+
+
+def test_class_probabilities_bring_the_classification():
+    types = ["OK"] * 4 + ["crack", "hole", "hole"]
+    sure = np.eye(3)[[0, 0, 0, 0, 1, 2, 1]]
+    found = evaluate_scores(
+        SCORES, IS_NG, groups=GROUPS, seed=0, class_names=types,
+        probabilities=ClassProbabilities(("OK", "crack", "hole"), sure),
+    )  # fmt: skip
+    assert found["classes"]["classification"]["accuracy"]["count"] == 6
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_the_normality_of_the_ok_scores_is_told():
+    found = evaluate_scores(SCORES, IS_NG, groups=GROUPS, seed=0)["normality"]
+    assert (found["count"], found["mean"]) == (4, pytest.approx(0.3))
+    assert "Shapiro" in found["sentence"]
