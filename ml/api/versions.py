@@ -18,14 +18,20 @@ from ml.services.stages import change_stage
 
 class ModelVersionSerializer(serializers.ModelSerializer):
     dataset = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    evaluation = serializers.SerializerMethodField(help_text="The report, without its images and curves.")
 
     class Meta:
         model = ModelVersion
         fields = ["id", "dataset", "job", "method", "stage", "evaluation", "created_at"]
         read_only_fields = fields
 
+    def get_evaluation(self, version: ModelVersion) -> dict[str, Any]:
+        return {name: value for name, value in version.evaluation.items() if name != "curves"}
+
 
 class ModelVersionDetailSerializer(ModelVersionSerializer):
+    evaluation = serializers.JSONField(help_text="The report, without its images.")
+
     class Meta(ModelVersionSerializer.Meta):
         fields = [*ModelVersionSerializer.Meta.fields, "card", "parity"]
         read_only_fields = fields
@@ -40,7 +46,7 @@ class ImageScoreSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = ImageScore
-        fields = ["id", "image", "file", "is_ng", "class_name", "score", "fold", "split"]
+        fields = ["id", "image", "file", "is_ng", "class_name", "score", "probabilities", "fold", "split"]
         read_only_fields = fields
 
 
@@ -52,6 +58,10 @@ class OkAndNgSerializer(serializers.Serializer):
 class ScoreColumnsSerializer(serializers.Serializer):
     held_out = OkAndNgSerializer()
     training = OkAndNgSerializer()
+    types = serializers.DictField(
+        child=serializers.ListField(child=serializers.FloatField()),
+        help_text="Of the held-out NG images, by defect type.",
+    )
 
 
 class ModelVersionFilter(filters.FilterSet):

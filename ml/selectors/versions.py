@@ -35,14 +35,21 @@ def scores_of_version(version: ModelVersion) -> QuerySet[ImageScore]:
 
 
 def score_columns(version: ModelVersion) -> dict[str, dict[str, list[float]]]:
-    """Every score, sorted, by split and label: the browser computes a threshold's effect from them."""
+    """Every score, sorted, by split and label: the browser computes a threshold's effect from them.
+
+    Beside them, as "types", the held-out scores of each defect type.
+    """
     columns: dict[str, dict[str, list[float]]] = {
         split.value: {"ok": [], "ng": []} for split in (ScoreSplit.HELD_OUT, ScoreSplit.TRAINING)
     }
+    types: dict[str, list[float]] = {}
     rows = ImageScore.objects.filter(model_version=version).order_by("score")
-    for split, is_ng, score in rows.values_list("split", "is_ng", "score").iterator(chunk_size=10_000):
+    asked = rows.values_list("split", "is_ng", "class_name", "score")
+    for split, is_ng, class_name, score in asked.iterator(chunk_size=10_000):
         columns[split]["ng" if is_ng else "ok"].append(score)
-    return columns
+        if is_ng and split == ScoreSplit.HELD_OUT:
+            types.setdefault(class_name, []).append(score)
+    return columns | {"types": types}
 
 
 def highest_scoring_ok(version: ModelVersion) -> list[ImageScore]:

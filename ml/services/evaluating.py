@@ -4,8 +4,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from annotation.models import Dataset
 from ml.choices import ScoreSplit
+from ml.evaluation.classes import ClassProbabilities
 from ml.evaluation.report import report
 from ml.models import ModelVersion
 
@@ -38,9 +41,14 @@ def evaluate_version(
     started = time.monotonic()
     memory.reset_peak_memory()
     images = labelled_images(dataset)
-    scored = _score(version, images, on_scored)
+    scored, probabilities = _score(version, images, on_scored)
     point = version.operating_points.first()
-    evaluation = measure(scored, seed=version.job.seed, threshold=point.ng_at if point else None)
+    evaluation = measure(
+        scored,
+        seed=version.job.seed,
+        threshold=point.ng_at if point else None,
+        probabilities=probabilities,
+    )
     if point:
         evaluation["threshold"] = {"value": point.ng_at, "reason": point.reason}
     fitted_on = _fitted_on(version)
@@ -63,12 +71,14 @@ def evaluate_version(
 
 def _score(
     version: ModelVersion, images: Sequence[SnapshotImage], on_scored: Callable[[int, int], None]
-) -> list[ScoredImage]:
+) -> tuple[list[ScoredImage], ClassProbabilities | None]:
+    """The scores, and of a method with classes their probabilities, where it knows every labelled class."""
     from ml.serving.predictor import load_predictor
 
     predictor = load_predictor(version.artefact_path)
     pixels = StoredImages(images)
     scored: list[ScoredImage] = []
+    rows: list[np.ndarray] = []
     for start in range(0, len(images), SCORING_BATCH):
         batch = images[start : start + SCORING_BATCH]
         prediction = predictor.predict(
@@ -78,8 +88,13 @@ def _score(
             ScoredImage(image, float(score), ScoreSplit.HELD_OUT)
             for image, score in zip(batch, prediction.scores, strict=True)
         ]
+        if prediction.probabilities is not None:
+            rows.append(prediction.probabilities)
         on_scored(len(scored), len(images))
-    return scored
+    names = predictor.card.classes
+    if not rows or not {image.class_name for image in images} <= set(names):
+        return scored, None
+    return scored, ClassProbabilities(tuple(names), np.concatenate(rows))
 
 
 def _fitted_on(version: ModelVersion) -> set[str]:

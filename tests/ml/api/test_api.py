@@ -190,7 +190,7 @@ class TestModelVersions:
         assert len(page["results"]) == 5
         assert page["next"]
         assert page["results"][0].keys() == {
-            "id", "image", "file", "is_ng", "class_name", "score", "fold", "split",
+            "id", "image", "file", "is_ng", "class_name", "score", "probabilities", "fold", "split",
         }  # fmt: skip
 
     def test_score_columns_are_sorted_and_complete(self, version, as_role):
@@ -198,6 +198,16 @@ class TestModelVersions:
         assert columns["held_out"]["ok"] == sorted(columns["held_out"]["ok"])
         assert (len(columns["held_out"]["ok"]), len(columns["held_out"]["ng"])) == (12, 12)
         assert columns["training"] == {"ok": [], "ng": []}
+        assert columns["types"] == {"NG": columns["held_out"]["ng"]}
+
+    def test_curves_are_told_of_one_model_but_not_in_the_list(self, version, as_role):
+        version.evaluation["curves"] = {"roc": {"recall": [0, 1]}}
+        version.save()
+        client = as_role("operator")
+        assert "curves" in client.get(f"{API}/model-versions/{version.pk}/").json()["evaluation"]
+        (listed,) = client.get(f"{API}/model-versions/").json()["results"]
+        assert "curves" not in listed["evaluation"]
+        assert "metrics" in listed["evaluation"]
 
     def test_nothing_but_the_stage_can_be_changed(self, version, as_role):
         client = as_role("admin")
