@@ -24,28 +24,46 @@ class Window:
         return self.begins_s <= frame.arrived_s < self.ends_s
 
 
+OVERRUN = "more frames waited than the line takes"
+MAX_MARKS = 1000
+
+
+def doubtful(frame: Frame) -> Frame:
+    """A frame of which nobody knows whose it is."""
+    return replace(frame, image=None, error="it may be the frame of an earlier part")
+
+
 class FrameBuffer:
     """Frames of one station in the order they came.
 
-    A trigger that got no frame leaves one outstanding: an untagged frame in a later window may be that one,
-    so it is bad. Frames and triggers are in step again when a frame came outside every window for each that
-    is outstanding, or when no trigger came for `late_s`.
+    A trigger that got no frame, or that nobody saw, leaves one outstanding: an untagged frame in a later
+    window may be that one, so it is bad. Frames and triggers are in step again when a frame came outside
+    every window for each that is outstanding, or when no trigger came for `late_s`.
 
     Args:
         depth: how many may wait.
         condition: shared by the line's buffers, so that one wait watches all.
         drops_oldest: what happens to one too many: the oldest goes (a trigger says which are wanted), or the
             new one is refused (each of them is a part).
+        marks_refused: a refused frame's part is kept in its place, without the image: nobody brings it again,
+            and no part passes in silence.
         late_s: a frame that is later than this after its trigger never comes.
     """
 
     def __init__(
-        self, depth: int, condition: threading.Condition, *, drops_oldest: bool, late_s: float = 10.0
+        self,
+        depth: int,
+        condition: threading.Condition,
+        *,
+        drops_oldest: bool,
+        marks_refused: bool = False,
+        late_s: float = 10.0,
     ) -> None:
         self._frames: deque[Frame] = deque()
         self._depth = depth
         self._condition = condition
         self._drops_oldest = drops_oldest
+        self._marks_refused = marks_refused
         self._late_s = late_s
         self._triggered_s = 0.0
         self.unused = 0
@@ -56,6 +74,8 @@ class FrameBuffer:
         with self._condition:
             if len(self._frames) >= self._depth:
                 if not self._drops_oldest:
+                    if self._marks_refused and len(self._frames) < self._depth + MAX_MARKS:
+                        self._frames.append(replace(frame, image=None, encoded=None, error=OVERRUN))
                     return False
                 self._frames.popleft()
                 self.unused += 1
@@ -99,6 +119,15 @@ class FrameBuffer:
                 self._condition.wait(min(left_s, 0.1))
         return None
 
+    def overlook(self, triggers: int, before_s: float) -> None:
+        """So many triggers passed unseen before this moment: of their frames what came is dropped."""
+        with self._condition:
+            if before_s - self._triggered_s > self._late_s:
+                self.outstanding = 0
+            self._triggered_s = before_s
+            self.outstanding += triggers
+            self._drop_before(before_s)
+
     def miss(self, triggered_s: float) -> None:
         """A trigger got none of the frames: its own may come yet."""
         with self._condition:
@@ -119,9 +148,7 @@ class FrameBuffer:
         self._settle(len(found) - 1)
         if len(found) > 1:
             return replace(found[0], image=None, error=f"{len(found)} frames came for one trigger")
-        if is_doubtful:
-            return replace(found[0], image=None, error="it may be the frame of an earlier trigger")
-        return found[0]
+        return doubtful(found[0]) if is_doubtful else found[0]
 
     def _drop_before(self, begins_s: float) -> None:
         """Untagged frames of earlier triggers."""

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 
-from inspection.line.buffers import FrameBuffer, Window
+from inspection.line.buffers import OVERRUN, FrameBuffer, Window, doubtful
 from inspection.line.config import LineConfig, PushSource, StationConfig
 from inspection.line.events import AlarmBoard
 from inspection.line.frames import Frame
@@ -43,6 +43,7 @@ class Collector:
         self._triggers = triggers
         self._alarms = alarms
         self._doubtful: set[str] = set()
+        self._grouped_s = 0.0
         self._waiting: deque[Trigger] = deque()
         self._stopping = threading.Event()
         self._condition = threading.Condition()
@@ -51,6 +52,7 @@ class Collector:
                 station.source.depth if isinstance(station.source, PushSource) else BUFFER_DEPTH,
                 self._condition,
                 drops_oldest=triggers is not None,
+                marks_refused=isinstance(station.source, PushSource),
                 late_s=station.late_s,
             )
             for station in config.stations
@@ -117,6 +119,10 @@ class Collector:
                 return
 
     def _part(self, trigger: Trigger) -> PartJob:
+        if trigger.overlooked:
+            for station in self._config.stations:
+                begins_s = trigger.received_s - station.early_s
+                self.buffers[station.name].overlook(trigger.overlooked, begins_s)
         if len(self._inbox) >= self._config.depth:
             self.overruns += 1
             self._miss_frames(trigger)
@@ -161,8 +167,8 @@ class Collector:
             self._doubtful.add(station.name)
             self._alarms.raise_alarm(
                 "frames_out_of_step",
-                f"station {station.name}: a trigger had no frame, so the next frames may be of other parts; "
-                f"parts are errors until the late frame came or no trigger came for {station.late_s:g} s",
+                f"station {station.name}: a part had no frame, so the next frames may be of other parts; "
+                f"parts are errors until the late frame came or no part came for {station.late_s:g} s",
                 lasts=True,
             )
         elif not is_doubtful and station.name in self._doubtful:
@@ -194,6 +200,7 @@ class Collector:
 
     def _framed(self, frames: Mapping[str, Frame]) -> PartJob:
         first_s = min(frame.arrived_s for frame in frames.values())
+        is_overrun = any(frame.error == OVERRUN for frame in frames.values())
         return PartJob(
             origin=ORIGIN_LINE,
             frames=frames,
@@ -201,6 +208,7 @@ class Collector:
             begun_s=first_s,
             acquired_s=time.monotonic(),
             deadline_s=first_s + self._config.deadline_s,
+            error_code=ErrorCode.OVERRUN if is_overrun else ErrorCode.NONE,
         )
 
     def _group(self) -> dict[str, Frame]:
@@ -212,11 +220,35 @@ class Collector:
                 return {}
             first = min(heads.values(), key=lambda frame: frame.arrived_s)
             last_s = first.arrived_s + self._config.group_window_s
-            return {
+            group = {
                 name: self.buffers[name].pop()
                 for name, frame in heads.items()
                 if frame.arrived_s <= last_s and frame.trigger_sequence == first.trigger_sequence
             }
+        return group if first.trigger_sequence is not None else self._in_step(group, first.arrived_s)
+
+    def _in_step(self, group: dict[str, Frame], begun_s: float) -> dict[str, Frame]:
+        """A view that did not come may come late, and then make a whole part with another part's views.
+
+        So after a part without one of its views that station's frames are bad, until one came without the
+        others (it was the late one) or no frame came for its `late_s`.
+        """
+        silent_s, self._grouped_s = begun_s - self._grouped_s, begun_s
+        for station in self._config.stations:
+            if silent_s > station.late_s:
+                self.buffers[station.name].outstanding = 0
+        late = {name for name in group if self.buffers[name].outstanding}
+        missing = self.buffers.keys() - group.keys()
+        for name in late if missing else ():
+            self.buffers[name].outstanding -= 1
+        for name in missing if not late else ():
+            self.buffers[name].outstanding += 1
+        for station in self._config.stations:
+            frame = group.get(station.name)
+            self._tell(station, None if missing else frame, unused=0)
+        if missing:
+            return group
+        return {name: doubtful(frame) if name in late else frame for name, frame in group.items()}
 
     def _heads(self) -> dict[str, Frame]:
         heads = {name: buffer.head() for name, buffer in self.buffers.items()}

@@ -168,7 +168,8 @@ class StationConfig:
     as this part's: it must be shorter than the time between two parts. `early_s` is how long before (the
     camera is triggered by wire, the PLC is polled). `late_s` is how late a frame may come at all: after a
     trigger without a frame, frames without a sequence are bad until the late one came outside every window,
-    or no trigger came for so long. `keep_frames` false where the images are kept elsewhere.
+    or no trigger came for so long. `keep_frames` false where the images are kept elsewhere. `bit` is its own
+    in the PLC's register of NG stations; its place in the line where None.
     """
 
     __pydantic_config__ = STRICT
@@ -180,6 +181,7 @@ class StationConfig:
     late_s: float = 10.0
     blank_range: int = 2
     keep_frames: bool = True
+    bit: Annotated[int, Field(ge=0, lt=MAX_STATIONS)] | None = None
 
     def __post_init__(self) -> None:
         if not self.name or not all(sign.isalnum() or sign in "-_" for sign in self.name):
@@ -281,10 +283,13 @@ class LineConfig(JsonConfig):
 
     def __post_init__(self) -> None:
         names = [station.name for station in self.stations]
+        bits = self.station_bits.values()
         if not self.line:
             raise ValueError("line: a name is needed")
         if not 1 <= len(names) <= MAX_STATIONS or len(set(names)) != len(names):
             raise ValueError(f"stations: 1 to {MAX_STATIONS} of them, with different names")
+        if len(set(bits)) != len(bits) or not all(0 <= bit < MAX_STATIONS for bit in bits):
+            raise ValueError(f"stations: each needs a bit of its own, 0 to {MAX_STATIONS - 1}")
         if self.trigger == "plc" and (self.plc is None or self.plc.profile != "handshake"):
             raise ValueError("trigger: `plc` needs a PLC with the handshake profile")
         if self.trigger == "frame" and self.plc is not None and self.plc.profile == "handshake":
@@ -294,6 +299,14 @@ class LineConfig(JsonConfig):
             for station in self.stations
         ):
             raise ValueError("trigger: `frame` needs a rate_hz for a replay")
+
+    @property
+    def station_bits(self) -> dict[str, int]:
+        """Each station's bit in the PLC's register of NG stations."""
+        return {
+            station.name: place if station.bit is None else station.bit
+            for place, station in enumerate(self.stations)
+        }
 
     @property
     def is_simulated(self) -> bool:

@@ -101,10 +101,9 @@ class PartVerdict:
         ]
         return max(named)[1] if named else None
 
-    @property
-    def ng_mask(self) -> int:
-        """Bit mask of the views that were NG; bit 0 is the first station."""
-        return sum(1 << i for i, view in enumerate(self.views) if view.verdict is Verdict.NG)
+    def ng_mask(self, bits: Mapping[str, int]) -> int:
+        """Bit mask of the views that were NG; `bits` has each station's bit."""
+        return sum(1 << bits[view.station] for view in self.views if view.verdict is Verdict.NG)
 
 
 def verdict_of_score(score: float, *, ng_at: float, review_from: float | None) -> Verdict:

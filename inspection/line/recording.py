@@ -1,5 +1,7 @@
 """Building the journal's records and the PLC's results from verdicts."""
 
+from collections.abc import Mapping
+
 from inspection.line.config import DeploymentConfig, LineConfig
 from inspection.line.evidence import EvidenceFile, frame_file, full_scale, map_file
 from inspection.line.judge import PartVerdict, Verdict, ViewVerdict, score_rank
@@ -108,12 +110,14 @@ def with_error(record: Record, code: ErrorCode, error: str) -> Record:
     }
 
 
-def plc_result(record: Record, verdict: PartVerdict, deployment: DeploymentConfig | None) -> PartResult:
+def plc_result(
+    record: Record, verdict: PartVerdict, deployment: DeploymentConfig | None, bits: Mapping[str, int]
+) -> PartResult:
     """What the PLC is to be told of a part."""
     return PartResult(
         result=ResultCode[record["verdict"]],
         error_code=ErrorCode(record["error_code"]),
-        ng_stations=verdict.ng_mask,
+        ng_stations=verdict.ng_mask(bits),
         defect_class=deployment.classes.get(record["defect_class"] or "", 0) if deployment else 0,
         score=record["score_rank"],
         model_version=deployment.model_version if deployment else 0,

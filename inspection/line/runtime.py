@@ -35,7 +35,7 @@ from inspection.line.models import LiveModel, ModelLoader, close_judge
 from inspection.line.parts import ORIGIN_API, Inbox, PartJob
 from inspection.line.recording import answer_record, part_record, plc_result, with_error
 from inspection.line.records import Record
-from inspection.line.sources import Push, Source, make_source
+from inspection.line.sources import Push, Source, make_sources
 from inspection.line.store import RecordStore
 from inspection.plc.client import PlcLink
 from inspection.plc.clock import utc_now
@@ -77,10 +77,9 @@ class LineRuntime:
         self._stations = {station.name: station for station in config.stations}
         self._inbox = Inbox()
         self._link = self._make_link()
-        self._sources = dict(sources or {}) or {
-            station.name: make_source(station, is_triggered_by_plc=config.trigger == "plc")
-            for station in config.stations
-        }
+        self._sources = dict(sources or {}) or make_sources(
+            config.stations, is_triggered_by_plc=config.trigger == "plc"
+        )
         triggers = self._link.triggers if isinstance(self._link, PlcLink) else None
         self._collector = Collector(config, self._sources, self._inbox, triggers, self.alarms)
         self._evidence = EvidenceWriter(
@@ -431,7 +430,7 @@ class LineRuntime:
     def _answer(self, job: PartJob, record: Record, verdict: PartVerdict) -> None:
         if job.done is not None or self._link is None:
             return
-        result = plc_result(record, verdict, self.deployment)
+        result = plc_result(record, verdict, self.deployment, self.config.station_bits)
         if isinstance(self._link, SimpleLink):
             self._link.submit(result.result, job.deadline_s)
         elif job.trigger is not None:

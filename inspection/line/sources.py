@@ -5,6 +5,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -61,10 +62,17 @@ def read_frame(item: ReplayItem) -> Frame:
 
 
 class Replay:
-    """Replays files: one a trigger, or at a rate. In seeded order each round is a new permutation."""
+    """Replays files: one a trigger, or at a rate. In seeded order each round is a new permutation.
 
-    def __init__(self, config: ReplaySource) -> None:
+    Args:
+        config: which files, in which order.
+        is_numbered: frames at a rate carry a number, so that the stations of a line, each of which replays,
+            show the same part also after one of them left one out.
+    """
+
+    def __init__(self, config: ReplaySource, *, is_numbered: bool = False) -> None:
         self.is_triggered = config.rate_hz is None
+        self._is_numbered = is_numbered
         self._config = config
         self._items: Iterator[ReplayItem] = iter(())
         self._stopping = threading.Event()
@@ -114,10 +122,11 @@ class Replay:
 
     def _run(self, sink: Sink, period_s: float) -> None:
         due_s = time.monotonic()
-        for item in self._items:
+        for number, item in enumerate(self._items, 1):
             if self._stopping.wait(max(0.0, due_s - time.monotonic())):
                 return
-            if not sink(read_frame(item)):
+            frame = read_frame(item)
+            if not sink(replace(frame, trigger_sequence=number) if self._is_numbered else frame):
                 logger.debug("no room for %s: a part is left out", item.path)
             due_s = max(due_s + period_s, time.monotonic() - period_s)
 
@@ -195,11 +204,16 @@ class Folder:
                 self._stopping.wait(1.0)
 
 
-def make_source(station: StationConfig, *, is_triggered_by_plc: bool) -> Source:
-    """The source that a station's settings name."""
-    config = station.source
-    if isinstance(config, ReplaySource):
-        return Replay(config)
-    if isinstance(config, FolderSource):
-        return Folder(config, takes_old_files=not is_triggered_by_plc)
-    return Push(config)
+def make_sources(stations: list[StationConfig], *, is_triggered_by_plc: bool) -> dict[str, Source]:
+    """The sources that the stations' settings name, by station."""
+    is_replay = all(isinstance(station.source, ReplaySource) for station in stations)
+    sources: dict[str, Source] = {}
+    for station in stations:
+        config = station.source
+        if isinstance(config, ReplaySource):
+            sources[station.name] = Replay(config, is_numbered=is_replay)
+        elif isinstance(config, FolderSource):
+            sources[station.name] = Folder(config, takes_old_files=not is_triggered_by_plc)
+        else:
+            sources[station.name] = Push(config)
+    return sources

@@ -76,6 +76,8 @@ class PlcLink:
         self._acknowledge_by_s: float | None = None
         self._heartbeat_due_s = 0.0
         self._command: Command | None = None
+        self._is_unread = False
+        self._overlooked = 0
         self._takes_triggers = True
         self._goodbye_by_s = 0.0
 
@@ -172,7 +174,7 @@ class PlcLink:
 
     def _begin_connection(self) -> None:
         """The current sequence first: what was triggered before now is never answered."""
-        missed = self._watch.adopt(self._read_settled().trigger_sequence)
+        missed = self._adopt(self._read_settled().trigger_sequence)
         self._heartbeat_watch.start(time.monotonic())
         self._command = None
         self._acknowledge_by_s = None
@@ -232,13 +234,14 @@ class PlcLink:
         if not all(self._is_confirmed(block) for _ in range(CONFIRMATIONS.get(step, 0))):
             return
         if step is Step.JUMP:
-            self._watch.adopt(block.trigger_sequence)
+            self._adopt(block.trigger_sequence)
             self._change_state(jumps=self._state.jumps + 1, trigger_sequence=block.trigger_sequence)
             self._listener.plc_alarm(
                 "sequence_jump", f"the trigger sequence jumped to {block.trigger_sequence}"
             )
             return
         missed = self._watch.take(block.trigger_sequence)
+        self._overlooked += missed
         if missed:
             self._listener.plc_alarm("missed_trigger", f"{missed} missed before {block.trigger_sequence}")
         self._state = replace(
@@ -252,8 +255,17 @@ class PlcLink:
                 received_at=received_at,
                 deadline_s=received_s + self._deadline_s,
                 connection=self._state.connections,
+                overlooked=self._overlooked,
             )
         )
+
+    def _adopt(self, sequence: int) -> int:
+        """Goes on from a sequence that is no trigger; returns how many are known to be missed."""
+        is_unknown = self._watch.last is not None and self._watch.step(sequence) is Step.JUMP
+        missed = self._watch.adopt(sequence)
+        # The part whose number the PLC jumped to had a trigger, if no other had.
+        self._overlooked += 1 if is_unknown else missed
+        return missed
 
     def _is_confirmed(self, block: FromPlc) -> bool:
         """A second look at a surprising sequence: noise does not repeat itself."""
@@ -268,11 +280,17 @@ class PlcLink:
         except queue.Full:
             with self._lock:
                 self._pending.pop()
+            self._overlooked += 1
             self._change_state(missed=self._state.missed + 1)
             self._listener.plc_alarm("missed_trigger", "nobody takes the triggers")
+        else:
+            self._overlooked = 0
 
     def _take_acknowledge(self, block: FromPlc) -> None:
-        if self._acknowledge_by_s is None or block.result_acknowledged != self._out.result_sequence:
+        if block.result_acknowledged != self._out.result_sequence:
+            return
+        self._is_unread = False
+        if self._acknowledge_by_s is None:
             return
         self._acknowledge_by_s = None
         self._heartbeat_due_s = 0.0
@@ -326,6 +344,11 @@ class PlcLink:
             self._give(head.trigger, wanted)
 
     def _give(self, trigger: Trigger, result: PartResult) -> None:
+        if self._is_unread and self._config.sequence_last and result.result is ResultCode.OK:
+            # Between the two writes this result stands under the number of the one before, which the PLC has
+            # not read yet.
+            result = replace(result, result=ResultCode.ERROR, error_code=ErrorCode.INTERNAL)
+        self._is_unread = True
         uncounted = self._state
         self._count(result)
         with self._lock:

@@ -19,6 +19,8 @@ class Trigger:
         deadline_s: monotonic clock; a result written later is ERROR (late).
         connection: number of the connection it came over. A result never crosses to another connection: after
             a restart the PLC may use the same number for another part.
+        overlooked: triggers between the one before and this that the line did not see: the frames of their
+            parts may come yet.
     """
 
     sequence: int
@@ -27,6 +29,7 @@ class Trigger:
     received_at: datetime
     deadline_s: float
     connection: int
+    overlooked: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

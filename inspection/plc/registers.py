@@ -135,7 +135,7 @@ REGISTERS: tuple[Register, ...] = (
     _to_plc(1, "status bits", _bits(Status)),
     _to_plc(2, "result sequence", "the trigger sequence that this result answers"),
     _to_plc(3, "result", _codes(ResultCode).replace("NONE", "none")),
-    _to_plc(4, "NG stations", "bit mask of the views that were NG; bit 0 is the line's first station"),
+    _to_plc(4, "NG stations", "bit mask of the views that were NG; each station's bit is its setting"),
     _to_plc(5, "defect class", "0 unknown, else the dataset's class number"),
     _to_plc(6, "score", "0 to 10000, the score's rank among OK training scores"),
     _to_plc(7, "model version", "32 bits", 2),

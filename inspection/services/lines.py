@@ -187,6 +187,7 @@ def _station_config(station: Station, line: Line) -> StationConfig:
         name=station.name,
         source=_source_config(station, line),
         keep_frames=station.source != SourceKind.REPLAY,
+        bit=station.position,
     )
 
 

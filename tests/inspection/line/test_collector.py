@@ -15,7 +15,7 @@ from ..plc.bench import wait_until
 from .factories import frame, line_config
 
 
-def trigger(sequence, deadline_s=0.3):
+def trigger(sequence, deadline_s=0.3, overlooked=0):
     now_s = time.monotonic()
     return Trigger(
         sequence=sequence,
@@ -24,6 +24,7 @@ def trigger(sequence, deadline_s=0.3):
         received_at=datetime.now(UTC),
         deadline_s=now_s + deadline_s,
         connection=1,
+        overlooked=overlooked,
     )
 
 
@@ -39,9 +40,9 @@ class Desk:
         self.alarms = AlarmBoard(EventHub())
         self.collector = Collector(config, {"top": self.push}, self.inbox, self.triggers, self.alarms)
 
-    def part(self, sequence, *, name="", **tags):
+    def part(self, sequence, *, name="", overlooked=0, **tags):
         """The frame that the line takes for a trigger; one of this name comes right after it."""
-        self.triggers.put(trigger(sequence, deadline_s=5.0 if name else 0.05))
+        self.triggers.put(trigger(sequence, deadline_s=5.0 if name else 0.05, overlooked=overlooked))
         wait_until(self.triggers.empty, "the trigger to be taken")
         if name:
             self.push.push(frame(name=name, **tags))
@@ -75,9 +76,22 @@ def test_frames_that_come_a_trigger_late_are_no_parts_however_long_it_lasts(tmp_
         assert desk.part(1) is None
         late = [desk.part(sequence, name=f"of {sequence - 1}") for sequence in range(2, 6)]
         assert "frames_out_of_step" in desk.alarms.standing
-    assert [(one.image, one.error) for one in late] == [
-        (None, "it may be the frame of an earlier trigger")
-    ] * 4
+    assert [(one.image, one.error) for one in late] == [(None, "it may be the frame of an earlier part")] * 4
+
+
+def test_a_frame_of_a_trigger_that_nobody_saw_is_not_the_next_parts(tmp_path):
+    with collecting(tmp_path, early_s=0.0) as desk:
+        assert desk.part(1, name="of 1").image is not None
+        late = desk.part(3, name="of 2, late", overlooked=1)
+        assert (late.image, late.error) == (None, "it may be the frame of an earlier part")
+        assert "frames_out_of_step" in desk.alarms.standing
+
+
+def test_a_trigger_that_nobody_saw_leaves_no_doubt_where_its_frame_came_in_time(tmp_path):
+    with collecting(tmp_path, early_s=0.0) as desk:
+        desk.part(1, name="of 1")
+        desk.push.push(frame(name="of 2"))
+        assert desk.part(3, name="of 3", overlooked=1).image is not None
 
 
 def test_a_late_frame_between_two_triggers_brings_frames_and_triggers_in_step(tmp_path):

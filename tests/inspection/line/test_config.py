@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from inspection.line.config import (
@@ -99,3 +101,20 @@ def test_only_replayed_images_count_as_simulated(tmp_path):
     replay = StationConfig(name="a", source=ReplaySource(folder="x", rate_hz=1))
     assert line_config(tmp_path, stations=[replay]).is_simulated
     assert not line_config(tmp_path).is_simulated
+
+
+def test_stations_have_the_bits_of_their_places_unless_given_others(tmp_path):
+    stations = [StationConfig(name=name, source=PushSource()) for name in ("top", "side")]
+    assert line_config(tmp_path, stations=stations).station_bits == {"top": 0, "side": 1}
+    stations[1] = replace(stations[1], bit=7)
+    assert line_config(tmp_path, stations=stations).station_bits == {"top": 0, "side": 7}
+
+
+@pytest.mark.parametrize("bit", [0, 16])
+def test_a_bit_that_another_station_has_or_the_register_has_not_is_refused(tmp_path, bit):
+    stations = [
+        StationConfig(name="top", source=PushSource()),
+        StationConfig(name="a", source=PushSource(), bit=bit),
+    ]
+    with pytest.raises(ValueError, match="a bit of its own"):
+        line_config(tmp_path, stations=stations)

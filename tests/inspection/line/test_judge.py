@@ -83,7 +83,13 @@ def test_views_make_a_part_by_the_lines_rule(verdicts, by_any, by_majority):
 
 def test_a_parts_score_is_its_worst_views():
     part = judged(Scores(top=ViewScore(score=0.2), side=ViewScore(score=0.7, defect_class="crack")))
-    assert (part.verdict, part.score, part.ng_mask, part.defect_class) == (NG, 0.7, 0b10, "crack")
+    assert (part.verdict, part.score, part.defect_class) == (NG, 0.7, "crack")
+
+
+def test_the_ng_mask_has_each_stations_own_bit():
+    part = judged(Scores(top=ViewScore(score=0.2), side=ViewScore(score=0.7)))
+    assert part.ng_mask({"top": 0, "side": 1}) == 0b10
+    assert part.ng_mask({"top": 0, "side": 5}) == 0b100000
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf])
@@ -134,7 +140,8 @@ def test_a_view_without_a_good_frame_is_an_error_and_the_others_are_judged(bad, 
 
 def test_an_ng_view_rejects_the_part_whatever_the_others_did():
     part = judged(ShadeJudge(), {"top": frame(230), "side": None})
-    assert (part.verdict, part.error_code, part.ng_mask) == (NG, ErrorCode.NONE, 1)
+    assert (part.verdict, part.error_code) == (NG, ErrorCode.NONE)
+    assert part.ng_mask({"top": 0, "side": 1}) == 1
 
 
 def test_a_nearly_blank_frame_with_one_speck_is_judged():

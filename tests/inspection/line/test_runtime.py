@@ -27,6 +27,7 @@ from ..plc.bench import wait_until
 from .factories import HeldJudge, ShadeJudge, deployment, frame, line_config, picture, png, running, seen
 from .test_journal import disk_that_is_full_after
 
+ROOMY = StationConfig(name="top", source=PushSource(depth=30))
 TWO = [StationConfig(name=name, source=PushSource()) for name in ("top", "side")]
 
 
@@ -98,12 +99,45 @@ def test_a_view_that_does_not_come_in_the_group_window_is_a_camera_timeout(tmp_p
     assert [view["verdict"] for view in record["views"]] == ["OK", "ERROR"]
 
 
-def test_a_push_that_the_line_has_no_room_for_is_refused_and_no_accepted_frame_is_lost(tmp_path):
+LONG_AGO_S = 100.0
+
+
+def pushed(runtime, *stations, at_s):
+    """The record of the part that these views make which came at once, so long after long ago."""
+    before, arrived_s = len(records(runtime)), time.monotonic() - LONG_AGO_S + at_s
+    with runtime._collector._condition:
+        for station in stations:
+            runtime.push(station, frame(arrived_s=arrived_s))
+    return wait_for_parts(runtime, before + 1)[before]
+
+
+def test_a_view_that_comes_late_never_makes_a_part_with_the_next_ones_views(tmp_path):
+    with running(line_config(tmp_path, stations=TWO, deadline_s=600)) as runtime:
+        assert pushed(runtime, "top", at_s=0)["error_code"] == ErrorCode.CAMERA_TIMEOUT
+        mixed = pushed(runtime, "side", "top", at_s=1)
+        assert "frames_out_of_step" in runtime.alarms.standing
+        assert pushed(runtime, "side", at_s=2)["error_code"] == ErrorCode.CAMERA_TIMEOUT
+        whole = pushed(runtime, "side", "top", at_s=3)
+        assert "frames_out_of_step" not in runtime.alarms.standing
+    assert (mixed["verdict"], mixed["error_code"]) == ("ERROR", ErrorCode.BAD_FRAME)
+    assert whole["verdict"] == "OK"
+
+
+def test_after_a_pause_in_which_a_late_view_would_have_come_views_count_again(tmp_path):
+    with running(line_config(tmp_path, stations=TWO, deadline_s=600)) as runtime:
+        pushed(runtime, "top", at_s=0)
+        assert pushed(runtime, "side", "top", at_s=1)["verdict"] == "ERROR"
+        assert pushed(runtime, "side", "top", at_s=20)["verdict"] == "OK"
+
+
+def test_a_push_that_the_line_has_no_room_for_is_an_overrun_in_its_place_and_no_accepted_frame_is_lost(
+    tmp_path,
+):
     judge = HeldJudge()
     station = StationConfig(name="top", source=PushSource(depth=2))
     with running(line_config(tmp_path, stations=[station], depth=1), lambda _: judge) as runtime:
         judge.is_holding = True
-        accepted = 0
+        accepted = 1
         runtime.push("top", frame())
         assert judge.entered.wait(5)
         while runtime.push("top", frame()):
@@ -112,7 +146,9 @@ def test_a_push_that_the_line_has_no_room_for_is_refused_and_no_accepted_frame_i
             wait_until(lambda: len(runtime._inbox) >= 1, "the queue")
         judge.released.set()
         wait_for_parts(runtime, accepted + 1)
-    assert len(records(runtime)) == accepted + 1
+        assert runtime.push("top", frame())
+        codes = [record["error_code"] for record in wait_for_parts(runtime, accepted + 2)]
+    assert codes == [0] * accepted + [ErrorCode.OVERRUN, 0]
 
 
 def test_a_push_to_an_unknown_or_other_station_is_refused(tmp_path):
@@ -370,21 +406,21 @@ def test_a_listener_that_fails_disturbs_nobody(tmp_path):
 
 def test_a_listener_that_hangs_does_not_slow_the_line(tmp_path):
     let_go = threading.Event()
-    with running(line_config(tmp_path)) as runtime:
+    with running(line_config(tmp_path, stations=[ROOMY])) as runtime:
         runtime.subscribe(lambda _: let_go.wait(10))
         for _ in range(20):
-            wait_until(lambda: runtime.push("top", frame()), "room")
+            assert runtime.push("top", frame())
         wait_until(lambda: runtime.snapshot()["verdicts"] == {"OK": 20}, "20 parts")
         let_go.set()
 
 
 def test_every_record_reaches_the_database_once(tmp_path):
     received = []
-    with running(line_config(tmp_path)) as runtime:
+    with running(line_config(tmp_path, stations=[ROOMY])) as runtime:
         delivery = Delivery(runtime.journal, received.extend)
         delivery.start()
         for _ in range(30):
-            wait_until(lambda: runtime.push("top", frame()), "room")
+            assert runtime.push("top", frame())
         wait_until(lambda: len(received) == 30, "delivery")
         delivery.stop()
     assert [record["sequence"] for record in received] == list(range(1, 31))

@@ -11,7 +11,7 @@ from inspection.line.config import (
     StationConfig,
 )
 from inspection.line.folder import FolderWatch
-from inspection.line.sources import Folder, Push, Replay, make_source
+from inspection.line.sources import Folder, Push, Replay, make_sources
 
 from ..plc.bench import wait_until
 from .factories import frame, picture, png
@@ -108,7 +108,25 @@ def test_each_kind_of_source_is_made_by_its_settings(tmp_path):
         Push: PushSource(),
     }
     for kind, config in kinds.items():
-        assert isinstance(make_source(StationConfig(name="a", source=config), is_triggered_by_plc=True), kind)
+        made = make_sources([StationConfig(name="a", source=config)], is_triggered_by_plc=True)
+        assert isinstance(made["a"], kind)
+
+
+@pytest.mark.parametrize(
+    ("other", "numbers"),
+    [("replay", [1, 2, 3, 4]), ("push", [None] * 4)],
+    ids=["replays", "a replay, a camera"],
+)
+def test_the_frames_of_replays_are_numbered_also_where_one_was_left_out(tmp_path, other, numbers):
+    config = ReplaySource(folder=str(images(tmp_path)), rate_hz=200)
+    sources = {"replay": config, "push": PushSource()}
+    stations = [StationConfig(name="a", source=config), StationConfig(name="b", source=sources[other])]
+    replay = make_sources(stations, is_triggered_by_plc=False)["a"]
+    offered = []
+    replay.start(lambda frame: offered.append(frame) or len(offered) != 2)
+    wait_until(lambda: len(offered) >= 4, "four frames")
+    replay.stop()
+    assert [frame.trigger_sequence for frame in offered[:4]] == numbers
 
 
 @pytest.fixture

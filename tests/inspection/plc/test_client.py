@@ -4,13 +4,15 @@
 
 import queue
 import threading
+import time
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 
 from inspection.plc.client import PlcLink
 from inspection.plc.config import PlcConfig
-from inspection.plc.link import PartResult
+from inspection.plc.link import PartResult, Trigger
 from inspection.plc.registers import Command, ErrorCode, ResultCode, Status, ToPlc, WordOrder
 
 from .bench import RecordingListener, SimulatorProcess, wait_until
@@ -104,8 +106,9 @@ def test_a_part_without_a_result_is_answered_late_at_its_deadline(tmp_path):
 def test_a_gap_is_counted_and_alarmed_and_the_part_after_it_is_answered(tmp_path):
     with SimulatorProcess(tmp_path / "log", period_ms=30, parts=5) as simulator:
         simulator.control.do("skip")
-        with linked(simulator) as (link, listener), answering(link, ok):
+        with linked(simulator) as (link, listener), answering(link, ok) as triggers:
             simulator.wait()
+        assert [trigger.overlooked for trigger in triggers] == [1, 0, 0, 0, 0]
         assert [part["gate"] for part in simulator.parts()] == ["passed"] * 5
         assert link.state.missed == 1
         assert "missed_trigger" in listener.alarms
@@ -199,7 +202,10 @@ def test_a_lost_connection_is_made_again_and_its_open_trigger_stays_without_an_a
                 return None
             return ok(trigger)
 
-        with linked(simulator, deadline_s=2.0) as (link, listener), answering(link, hold_the_second):
+        with (
+            linked(simulator, deadline_s=2.0) as (link, listener),
+            answering(link, hold_the_second) as triggers,
+        ):
             wait_until(lambda: link.state.connections == 2, "the second connection")
             assert not link.submit(held[0], ok(held[0])), "a result never crosses to another connection"
             simulator.wait()
@@ -208,6 +214,7 @@ def test_a_lost_connection_is_made_again_and_its_open_trigger_stays_without_an_a
         assert "connection" in lost[0].reason
         gates = {part["sequence"]: part["gate"] for part in simulator.parts()}
         assert gates[2] == "rejected"
+        assert sum(1 + trigger.overlooked for trigger in triggers) == triggers[-1].sequence
         assert gates[8] == "passed"
         assert "plc_connection" in listener.alarms
         assert "plc_connection" in listener.cleared
@@ -259,6 +266,38 @@ def test_a_result_that_is_not_acknowledged_is_alarmed_and_the_next_is_given(tmp_
             assert link.state.unacknowledged > 0
     assert "not_acknowledged" in listener.alarms
     assert all(answer.given is ResultCode.OK for answer in listener.answers if answer.given)
+
+
+class Registers:
+    """What a PLC could read after each write."""
+
+    def __init__(self):
+        self.words = [0] * 17
+        self.seen = []
+
+    def write(self, address, words):
+        self.words[address : address + len(words)] = words
+        self.seen.append(ToPlc.decode(self.words))
+
+
+@pytest.mark.parametrize("sequence_last", [False, True])
+def test_a_result_that_was_not_read_never_shows_the_next_parts_ok_under_its_number(sequence_last):
+    link = PlcLink(PlcConfig(sequence_last=sequence_last), RecordingListener(), deadline_s=9.0)
+    link._session = registers = Registers()
+    for sequence, result in ((1, ResultCode.NG), (2, ResultCode.OK)):
+        now_s, now = time.monotonic(), datetime.now(UTC)
+        trigger = Trigger(
+            sequence=sequence,
+            serial="",
+            received_s=now_s,
+            received_at=now,
+            deadline_s=now_s + 9,
+            connection=1,
+        )
+        link._give(trigger, PartResult(result=result))
+    assert (1, ResultCode.NG) in {(block.result_sequence, block.result) for block in registers.seen}
+    assert (1, ResultCode.OK) not in {(block.result_sequence, block.result) for block in registers.seen}
+    assert registers.seen[-1].result_sequence == 2
 
 
 def test_reset_and_clear_counters_act_on_the_rising_edge(tmp_path):

@@ -34,6 +34,12 @@ def test_a_push_line_without_a_plc_is_ready_as_it_is():
     assert (config.deadline_s, config.keep_evidence_parts, config.plc) == (0.25, 7, None)
 
 
+def test_a_stations_bit_is_the_one_that_its_page_shows():
+    line = make_line(stations=("top", "side"))
+    line.stations.filter(name="side").update(position=5)
+    assert line_config(line).station_bits == {"top": 0, "side": 5}
+
+
 def test_the_plc_settings_reach_the_runtime_in_seconds():
     line = make_line(
         plc_profile="handshake", trigger_mode="plc", plc_port=5021, plc_poll_ms=4, plc_watch_ms=900
