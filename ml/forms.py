@@ -157,6 +157,8 @@ class RuleForm(forms.Form):
             unit = f" [{entry['unit']}]" if "unit" in entry else ""
             self.fields[name].label = f"{entry['title']}{unit}"
             self.fields[name].widget.attrs["data-parameter"] = name
+            if "enum" in entry:
+                self.fields[name].choices = [(one, one.replace("_", " ")) for one in entry["enum"]]
 
 
 class OperatingPointForm(forms.ModelForm):

@@ -12,7 +12,7 @@ from ml.evaluation.splits import joined_groups
 from ml.selectors import images as image_rows
 from ml.selectors.images import LabelledImage
 
-EXAMPLES: Final = 5
+EXAMPLES: Final = 3
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,12 @@ def _sentences(entry: Mapping[str, Any]) -> list[str]:
         what = "1 group" if groups == 1 else f"{groups} groups"
         sentences.append(
             f"{what} of near-identical images ({entry['near_identical_images']} images) "
-            f"{'was' if groups == 1 else 'were each'} kept on one side: {_named(entry['examples'], groups)}."
+            f"{'was' if groups == 1 else 'were each'} kept on one side: {_named(entry['examples'], groups)}"
         )
     if mixed := entry["of_both_kinds"]:
         sentences.append(
             f"{mixed} of them {'holds' if mixed == 1 else 'hold'} both OK and NG images; look at their "
-            f"labels: {_named(entry['examples_of_both_kinds'], mixed)}."
+            f"labels: {_named(entry['examples_of_both_kinds'], mixed)}"
         )
     blind = [view for view, limit in entry["bits_apart"].items() if limit is None]
     if blind:
@@ -111,4 +111,4 @@ def _sentences(entry: Mapping[str, Any]) -> list[str]:
 
 def _named(examples: Sequence[Sequence[str]], count: int) -> str:
     named = "; ".join(" = ".join(names) for names in examples)
-    return named if count <= len(examples) else f"{named}; …"
+    return f"{named}." if count <= len(examples) else f"{named}; …"

@@ -46,12 +46,11 @@ class QuantileParameters(RuleParameters):
 
 class CostParameters(RuleParameters):
     escape_price: float = Field(
-        default=100.0, ge=0, le=1e9, title="Price of an escape", description="Of an NG part that is passed."
+        default=100.0, ge=0, title="Price of an escape", description="Of an NG part that is passed."
     )
     overkill_price: float = Field(
         default=1.0,
         ge=0,
-        le=1e9,
         title="Price of an overkill",
         description="Of an OK part that is rejected, in the same unit.",
     )
@@ -60,7 +59,7 @@ class CostParameters(RuleParameters):
         gt=0,
         lt=1,
         title="NG rate",
-        description="Share of NG parts expected on the line, 0 to 1.",
+        description="Share of NG parts expected on the line.",
     )
 
 

@@ -29,6 +29,7 @@ HINTS = {
 
 @dataclass(frozen=True)
 class MetricRow:
+    key: str
     name: str
     hint: str
     value: str
@@ -49,17 +50,25 @@ def _row(name: str, entry: Mapping[str, Any]) -> MetricRow:
     value = entry.get("value")
     if value is None and is_rate and of:
         value = count / of
-    has_interval = entry.get("low") is not None and entry.get("high") is not None
     return MetricRow(
+        key=name,
         name=str(NAMES.get(name, name.replace("_", " ").capitalize())),
         hint=str(HINTS.get(name, "")),
-        value=_text(value, is_rate),
-        interval=f"{_text(entry['low'], is_rate)} – {_text(entry['high'], is_rate)}" if has_interval else "",
+        value=value_text(value, is_rate=is_rate),
+        interval=interval_text(entry, is_rate=is_rate),
         counts=_("%(count)d of %(of)d") % {"count": count, "of": of} if is_rate and of is not None else "",
     )
 
 
-def _text(value: float | None, is_rate: bool) -> str:
+def value_text(value: float | None, *, is_rate: bool) -> str:
     if value is None:
         return "–"
     return f"{100 * value:.1f} %" if is_rate else f"{value:.4f}"
+
+
+def interval_text(entry: Mapping[str, Any], *, is_rate: bool) -> str:
+    """Empty where there is no interval."""
+    low, high = entry.get("low"), entry.get("high")
+    if low is None or high is None:
+        return ""
+    return f"{value_text(low, is_rate=is_rate)} – {value_text(high, is_rate=is_rate)}"

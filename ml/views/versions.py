@@ -18,6 +18,7 @@ from ml.services.operating_points import save_operating_point
 from ml.services.stages import change_stage
 from ml.thresholds import RULES
 
+from .figures_by_class import class_rows, classification
 from .metrics import metric_rows
 from .paging import newest_first_page
 
@@ -39,6 +40,8 @@ def model_version(request: HttpRequest, version_id: int) -> HttpResponse:
             "version": version,
             "method": METHODS.get(version.method),
             "metrics": metric_rows(version.evaluation),
+            "classes": class_rows(version.evaluation),
+            "classification": classification(version.evaluation),
             "points": points,
             "current_point": points[0] if points else None,
             "rules": [{"rule": rule, "form": RuleForm(rule)} for rule in RULES.values()],

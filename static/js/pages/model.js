@@ -1,5 +1,7 @@
-// The model page: mounts the threshold tuner.
+// The model page: the threshold tuner, and the figures that follow its line.
+import { mountEvaluation } from "./evaluation.js";
 import { mountTuner } from "./tuner.js";
 
+const follow = mountEvaluation();
 const place = document.querySelector('[data-page="tuner"]');
-if (place) mountTuner(place);
+if (place) mountTuner(place, follow);

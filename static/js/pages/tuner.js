@@ -8,8 +8,11 @@ const BINS = 60;
 const STEPS = 500; // arrow keys move by 1/500 of the range, with Shift ten times as far
 const percent = (value) => (value === null ? "–" : `${(100 * value).toFixed(1)} %`);
 
-/** @param {HTMLElement} place */
-export async function mountTuner(place) {
+/**
+ * @param {HTMLElement} place
+ * @param {(moved: {ngAt: number, judged: object, types: Record<string, number[]>}) => void} onMoved
+ */
+export async function mountTuner(place, onMoved) {
   const part = (role) => place.querySelector(`[data-role="${role}"]`);
   const given = (name) => (place.dataset[name] === "" ? null : Number(place.dataset[name]));
   const state = { ngAt: given("ngAt"), reviewFrom: given("reviewFrom"), isLog: true, withTraining: false };
@@ -78,6 +81,7 @@ export async function mountTuner(place) {
       for (const verdict of ["OK", "REVIEW", "NG"]) part(`${label}-${verdict.toLowerCase()}`).textContent = seen[label][verdict];
     }
     for (const role of ["review-column", "ok-review", "ng-review"]) part(role).hidden = state.reviewFrom === null;
+    onMoved({ ngAt: state.ngAt, judged: seen, types: columns.types });
   }
 
   function placeHandle(handle, value) {
