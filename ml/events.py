@@ -1,17 +1,23 @@
 """What is told to the pages that watch a training job. One sender; the consumer only checks who may see."""
 
 import logging
-from typing import Any
+from typing import Any, Final
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
 from ml.choices import JobState
-from ml.models import TrainingJob
+from ml.models import FoldFit, TrainingJob
 
 logger = logging.getLogger(__name__)
 _untold: set[int] = set()
+
+# What `job_state` reads of a job's row, and what may change while its folds run.
+SHOWN_COLUMNS: Final = (
+    "state", "progress", "stage_text", "error", "attempts", "is_cancel_requested", "started_at",
+    "finished_at",
+)  # fmt: skip
 
 
 def job_group(job_id: int) -> str:
@@ -33,12 +39,30 @@ def job_state(job: TrainingJob) -> dict[str, Any]:
         "finished_at": job.finished_at.isoformat() if job.finished_at else None,
         "is_finished": job.is_finished,
         "model_url": job.model_version.get_absolute_url() if job.state == JobState.DONE else "",
+        "folds": fold_states(job),
     }
+
+
+def fold_states(job: TrainingJob) -> list[dict[str, Any]]:
+    """How far each fold is; empty without cross-validation."""
+    if not job.folds:
+        return []
+    rows = FoldFit.objects.filter(job=job).order_by("fold")
+    return list(rows.values("fold", "state", "progress", "stage_text", "worker", "attempts"))
+
+
+def job_curves(job: TrainingJob) -> dict[str, list[list[float]]]:
+    """The curves of each fold in its order, then those of the job's own fit."""
+    curves: dict[str, list[list[float]]] = {}
+    if job.folds:
+        for of_fold in FoldFit.objects.filter(job=job).order_by("fold").values_list("curves", flat=True):
+            curves |= of_fold
+    return curves | job.curves
 
 
 def job_row(job: TrainingJob) -> dict[str, Any]:
     """All that a page shows of a running job; sent when it connects."""
-    return {"kind": "row", "job": job_state(job), "curves": job.curves, "log": job.log}
+    return {"kind": "row", "job": job_state(job), "curves": job_curves(job), "log": job.log}
 
 
 def job_progressed(

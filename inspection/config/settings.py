@@ -143,13 +143,19 @@ CHANNEL_LAYERS = {
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 
 CELERY_BROKER_URL = environment.celery_broker_url(REDIS_URL)
+# Only for chords, which count their parts: a fold's result is empty. It must outlive the longest training.
+CELERY_RESULT_BACKEND = CELERY_BROKER_URL
+CELERY_RESULT_EXPIRES = 30 * 24 * 3600
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "io"
-CELERY_TASK_ROUTES = {"ml.tasks.*": {"queue": "cpu"}}
+CELERY_TASK_ROUTES = {
+    "ml.tasks.requeue_lost_jobs": {"queue": "io"},
+    "ml.tasks.*": {"queue": "cpu", "priority": 3},  # in Redis 0 comes first
+}
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 7 * 24 * 3600,
     # A broker that is away is told within a second: what was asked for waits in its row and is found there.
@@ -158,11 +164,18 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "interval_step": 0.2,
     "interval_max": 0.5,
 }
+CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {
+    "retry_policy": {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 0.5}
+}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
-    "requeue-lost-training-jobs": {"task": "ml.tasks.requeue_lost_jobs", "schedule": 30.0},
+    "requeue-lost-training-jobs": {
+        "task": "ml.tasks.requeue_lost_jobs",
+        "schedule": 30.0,
+        "options": {"expires": 30.0},  # a busy worker finds one look waiting, not hundreds
+    },
     "requeue-lost-imports": {"task": "annotation.tasks.requeue_lost_imports", "schedule": 30.0},
 }
 

@@ -283,4 +283,57 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(
+            name="FoldFit",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("fold", models.PositiveSmallIntegerField(help_text="Counted from 0, as in the snapshot.")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="queued",
+                        max_length=16,
+                    ),
+                ),
+                ("progress", models.FloatField(default=0.0, help_text="0 to 1.")),
+                ("stage_text", models.CharField(blank=True, max_length=200)),
+                ("curves", models.JSONField(default=dict, help_text="{series: [[step, value], …]}")),
+                (
+                    "outcome",
+                    models.JSONField(
+                        blank=True, help_text="Scores of the held-out images, once done.", null=True
+                    ),
+                ),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("worker", models.CharField(blank=True, max_length=120)),
+                ("asked_at", models.DateTimeField(blank=True, null=True)),
+                ("heartbeat_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "job",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="fold_fits",
+                        to="ml.trainingjob",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["job", "fold"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("job", "fold"), name="one_fit_per_job_and_fold")
+                ],
+            },
+        ),
     ]

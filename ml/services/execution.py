@@ -1,37 +1,30 @@
-"""Running a claimed job to one of its ends; the same for a worker and for the command line."""
+"""Running what was claimed to one of its ends; the same for a worker and for the command line."""
 
-import errno
-import os
 from collections.abc import Callable
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 
-from annotation.errors import DomainError
+from ml import events
 from ml.choices import JobState
-from ml.methods.contract import NotEnoughImages, TrainingDiverged, TrainingStopped
-from ml.models import ModelVersion, TrainingJob
-from ml.preprocessing import ImageUnusable
-from ml.weights import WeightsUnusable
+from ml.methods.contract import TrainingStopped
+from ml.models import FoldFit, ModelVersion, TrainingJob
 
-from .reporter import JobReporter
-from .training import train_job
-from .training_sets import ImageMissing
-
-# What a person can do something about; the text says what.
-_EXPLAINED = (NotEnoughImages, WeightsUnusable, TrainingDiverged, ImageUnusable, ImageMissing, DomainError)
+from .claims import give_back_fold
+from .failures import explained
+from .fitting import fit_fold
+from .reporter import Echo, FoldReporter, JobReporter
+from .training import train_job, trial_of_job
 
 
 def run_claimed_job(
-    job: TrainingJob,
-    *,
-    echo: Callable[[str], None] | None = None,
-    watch: Callable[[JobReporter], None] | None = None,
+    job: TrainingJob, *, echo: Echo | None = None, watch: Callable[[JobReporter], None] | None = None
 ) -> ModelVersion | None:
     """Trains, and settles the job's row: done, failed with a reason, or cancelled with its checkpoint kept.
 
     Args:
-        job: as `claim_job` gave it.
+        job: as `claim_job` gave it. Folds that have no scores yet are fitted here, one after the other.
         echo: takes each line of progress and log.
         watch: is given the reporter before the start, to be able to stop it.
 
@@ -45,51 +38,58 @@ def run_claimed_job(
         if watch is not None:
             watch(reporter)
         try:
-            version = train_job(job, reporter)
+            return train_job(job, reporter)
         except TrainingStopped:
             # Where the job was given back or lost, this writes nothing: its row is no longer ours.
-            _settle(reporter, JobState.CANCELLED, line="Stopped. The checkpoint is kept to resume from.")
-        except _EXPLAINED as error:
-            _settle(reporter, JobState.FAILED, error=str(error))
+            reporter.log("Stopped. The checkpoint is kept to resume from.")
+            reporter.flush(state=JobState.CANCELLED, finished_at=timezone.now())
         except Exception as error:
-            if is_disk_full(error):
-                _settle(reporter, JobState.FAILED, error=disk_full_text(error))
-                return None
-            _settle(
-                reporter,
-                JobState.FAILED,
-                error=f"Unexpected {type(error).__name__}: {error}. The worker's log has the details.",
-            )
-            raise
-        else:
-            return version
+            text = explained(error, job.parameters)
+            reporter.log(text or unforeseen(error))
+            reporter.flush(state=JobState.FAILED, finished_at=timezone.now(), error=text or unforeseen(error))
+            if text is None:
+                raise
     return None
 
 
-def is_disk_full(error: BaseException) -> bool:
-    """Whether an error, or one that led to it, is the file system's "no space".
+def run_claimed_fold(taken: FoldFit) -> None:
+    """Fits one fold, and settles its row: done, or given back where it was stopped; or the job has failed.
 
-    Libraries that write through their own code (safetensors, torch) say so only in their text.
+    Args:
+        taken: as `claim_fold` gave it.
+
+    Raises:
+        Exception: whatever nobody foresaw, after the job was set to failed.
     """
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in {errno.ENOSPC, errno.EDQUOT}:
-            return True
-        if os.strerror(errno.ENOSPC) in str(seen):
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False
+    with FoldReporter(taken) as reporter:
+        try:
+            trial = trial_of_job(taken.job)
+            reporter.log(f"Attempt {taken.attempts} on {taken.worker}.")
+            fit_fold(taken, trial, reporter)
+        except TrainingStopped:
+            reporter.log("Stopped. The checkpoint is kept to resume from.")
+            reporter.flush()
+        except Exception as error:
+            text = explained(error, taken.job.parameters)
+            _fail_job(taken, reporter, text or unforeseen(error))
+            if text is None:
+                raise
+        finally:
+            give_back_fold(taken)
 
 
-def disk_full_text(error: BaseException) -> str:
-    where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
-    return (
-        f"The disk is full{where}. No model was made. Free some space, then resume: "
-        "the job goes on from its last checkpoint."
-    )
+def unforeseen(error: BaseException) -> str:
+    where = "".join(f"{note}: " for note in getattr(error, "__notes__", ()))
+    return f"{where}Unexpected {type(error).__name__}: {error}. The worker's log has the details."
 
 
-def _settle(reporter: JobReporter, state: JobState, *, error: str = "", line: str = "") -> None:
-    reporter.log(line or error)
-    changes: dict[str, Any] = {"state": state, "finished_at": timezone.now(), "error": error}
-    reporter.flush(**changes)
+@transaction.atomic
+def _fail_job(taken: FoldFit, reporter: FoldReporter, text: str) -> None:
+    """Ends the job, if the fold is still ours; its other folds see it and stop."""
+    reporter.log(text)
+    if not reporter.flush():
+        return
+    failed: dict[str, Any] = {"state": JobState.FAILED, "finished_at": timezone.now(), "error": text}
+    TrainingJob.objects.filter(pk=taken.job_id, state=JobState.RUNNING).update(**failed)
+    job = TrainingJob.objects.get(pk=taken.job_id)
+    transaction.on_commit(lambda: events.job_progressed(job))

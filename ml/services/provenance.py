@@ -1,10 +1,13 @@
-"""Which program made a model: package versions and the code's revision, for its card."""
+"""Which program made a model, and where: package versions, the code's revision, the machine; for its card."""
 
+import os
 import platform
+import re
 import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 from django.conf import settings
 
@@ -20,6 +23,36 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def machine() -> dict[str, Any]:
+    """What scores and times depend on beside the program. Imports torch.
+
+    Returns:
+        "processor", "cores", "memory_gb", "threads" (of one operator; another number rounds differently) and
+        "device" (what networks are trained on).
+    """
+    import psutil  # type: ignore[import-untyped]
+    import torch
+
+    from ml.methods.devices import training_device
+
+    device = training_device()
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "processor",
+    }
+
+
+def _processor() -> str:
+    try:
+        named = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        named = None
+    return named[1].strip() if named else platform.processor() or platform.machine()
 
 
 def _revision() -> str:

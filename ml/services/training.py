@@ -9,7 +9,7 @@ from typing import Any, Final
 from django.db import transaction
 from django.utils import timezone
 
-from ml.choices import JobState, ScoreSplit
+from ml.choices import JobState
 from ml.errors import JobStateRefused, ModelUnservable
 from ml.methods.contract import Progress
 from ml.methods.declarations import METHODS, load_method
@@ -17,15 +17,22 @@ from ml.models import ImageScore, ModelVersion, TrainingJob
 
 from . import memory
 from .artefacts import publish_artefact, remove_artefact, unfinished_artefact
-from .fitting import FITS_SHARE, Fitting, ScoredImage, checkpoint_folder, fit_job
+from .fitting import Fitting, ScoredImage, Trial, checkpoint_folder, fit_job
+from .measuring import measure_scored
 from .operating_points import save_operating_point
-from .provenance import versions
-from .reporter import JobReporter
-from .reports import measure, split_entry
+from .provenance import machine, versions
+from .reporter import FITS_SHARE, JobReporter
+from .reports import split_entry
 from .training_sets import read_pixels
 
 PARITY_IMAGES: Final = 8
 SCORES_BATCH: Final = 1000
+
+
+def trial_of_job(job: TrainingJob) -> Trial:
+    """What the job's folds and its final fit have in common. Imports the method, and torch with it."""
+    parameters = METHODS[job.method].Parameters.model_validate(job.parameters)
+    return Trial(job.snapshot, load_method(job.method), parameters, job.seed)
 
 
 def train_job(job: TrainingJob, reporter: JobReporter) -> ModelVersion:
@@ -43,13 +50,12 @@ def train_job(job: TrainingJob, reporter: JobReporter) -> ModelVersion:
         NotEnoughImages, TrainingDiverged, ImageUnusable, ImageMissing: see `fit_job`.
         OSError: among others, a full disk. Nothing is registered and no half artefact is left.
     """
-    started = time.monotonic()
     memory.reset_peak_memory()
-    parameters = METHODS[job.method].Parameters.model_validate(job.parameters)
     reporter.log(f"Attempt {job.attempts} on {job.worker}: {job.method} on {job.dataset}, seed {job.seed}.")
-    fitting = fit_job(job, load_method(job.method), parameters, reporter)
-    held_out = [one for one in fitting.scored if one.split == ScoreSplit.HELD_OUT]
-    measured = measure(held_out, seed=job.seed)
+    fitting = fit_job(job, trial_of_job(job), reporter)
+    fitted = time.monotonic()
+    classes = job.snapshot.contents["classes"]
+    measured = measure_scored(METHODS[job.method], fitting.scored, classes, seed=job.seed)
     with unfinished_artefact(job) as folder:
         reporter.on_progress(Progress(FITS_SHARE, "Export", 0, 1))
         _export(fitting, job, measured, folder)
@@ -58,8 +64,8 @@ def train_job(job: TrainingJob, reporter: JobReporter) -> ModelVersion:
         evaluation = {
             **measured,
             "split": split_entry(job.snapshot),
-            "seconds": round(time.monotonic() - started, 2),
-            "peak_mb": memory.peak_memory_mb(),
+            "seconds": round(fitting.seconds + time.monotonic() - fitted, 2),
+            "peak_mb": max(fitting.peak_mb, memory.peak_memory_mb()),
         }
         facts = {"card": card, "parity": parity, "evaluation": evaluation}
         version = _register(job, reporter, fitting.scored, folder, facts)
@@ -83,6 +89,7 @@ def _export(fitting: Fitting, job: TrainingJob, measured: Mapping[str, Any], fol
             "threshold": measured["threshold"],
             "scores": measured["scores"],
             "versions": versions(),
+            "machine": machine(),
         },
         parity_images=[read_pixels(one.image) for one in held],
         parity_views=[one.image.view for one in held],
@@ -155,6 +162,7 @@ def _write_rows(
             is_ng=one.image.is_ng,
             class_name=one.image.class_name,
             score=one.score,
+            probabilities=one.probabilities,
             fold=one.image.fold,
             split=one.split,
         )

@@ -11,6 +11,7 @@ from annotation.fingerprints import fingerprint
 from annotation.models import Dataset, Image, ImageSource, LabelClass
 from ml.choices import JobState, ModelStage, ScoreSplit
 from ml.models import ImageScore, ModelVersion, OperatingPoint, TrainingJob
+from ml.services.jobs import add_folds
 from ml.services.snapshots import freeze_dataset
 
 SIZE = 64
@@ -110,7 +111,9 @@ def make_job(factory: DatasetFactory, **fields) -> TrainingJob:
     snapshot = freeze_dataset(
         dataset=factory.dataset, folds=values.get("folds", 0), seed=values.get("seed", 0)
     )
-    return TrainingJob.objects.create(dataset=factory.dataset, snapshot=snapshot, **values)
+    job = TrainingJob.objects.create(dataset=factory.dataset, snapshot=snapshot, **values)
+    add_folds(job)
+    return job
 
 
 def make_version(factory: DatasetFactory, *, job: TrainingJob | None = None, **fields) -> ModelVersion:

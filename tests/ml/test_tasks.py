@@ -5,7 +5,7 @@ from kombu import Connection
 from ml import tasks
 from ml.choices import JobState
 from ml.models import TrainingJob
-from ml.services import jobs
+from ml.services import lost
 from tests.ml.factories import TINY, make_dataset, make_job
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -35,7 +35,7 @@ def quality(client, people):
 def find_the_queued_one() -> TrainingJob:
     job = TrainingJob.objects.get()
     assert job.state == JobState.QUEUED
-    assert jobs.find_lost_jobs() == [job.pk]
+    assert lost.find_lost_jobs() == [job.pk]
     return job
 
 
@@ -63,4 +63,4 @@ def test_a_resumed_job_waits_for_beat_when_the_broker_cannot_be_reached(dataset,
 def test_beat_looks_again_soon_when_it_could_not_ask_either(dataset):
     job = make_job(dataset, asked_at=None)
     tasks.requeue_lost_jobs()
-    assert jobs.find_lost_jobs() == [job.pk]
+    assert lost.find_lost_jobs() == [job.pk]

@@ -17,7 +17,7 @@ from ml.choices import JobState
 from ml.management.console import check_writable, find_dataset, say, write_json
 from ml.methods.declarations import METHODS
 from ml.models import TrainingJob
-from ml.services import jobs
+from ml.services import claims, jobs
 from ml.services.execution import run_claimed_job
 from ml.services.reporter import JobReporter
 from ml.services.reports import report_of_version
@@ -68,7 +68,7 @@ class Command(BaseCommand):
             jobs.resume_job(job=job, actor=None)
         else:
             job = self._queued(options)
-        claimed = jobs.claim_job(job.pk, worker=jobs.worker_name("command"))
+        claimed = claims.claim_job(job.pk, worker=claims.worker_name("command"))
         if claimed is None:
             raise CommandError(f"Job {job.pk} was taken by a worker.")
         return claimed

@@ -1,7 +1,7 @@
 """What a method says of itself before it is loaded. Imports no torch."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -33,6 +33,9 @@ class MethodDeclaration:
         module: where `fit` lives.
         pretrained: the networks (`ml.weights.WEIGHT_FILES`) whose pretrained weights a fit with these
             parameters starts from.
+        threshold_rule: key of `ml.thresholds.RULES` that proposes a new model's first threshold; where the
+            scores don't allow it (no NG image, say), the evaluation proposes what they allow.
+        threshold_parameters: of that rule; those not given are its defaults.
     """
 
     name: str
@@ -43,3 +46,5 @@ class MethodDeclaration:
     presets: Mapping[str, MethodParameters]
     module: str
     pretrained: Callable[[Any], tuple[str, ...]] = _from_scratch
+    threshold_rule: str = "best_f1"
+    threshold_parameters: Mapping[str, Any] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from ml.choices import JobState
 from ml.errors import DatasetUnsuitable, JobStateRefused, ParametersRefused, WeightsRefused
 from ml.methods.declarations import METHODS, WEAK
 from ml.models import TrainingJob
-from ml.services import jobs
+from ml.services import claims, jobs, lost
 from tests.ml.factories import TINY, make_dataset, make_job
 
 pytestmark = pytest.mark.django_db
@@ -101,33 +101,33 @@ class TestPretrainedWeights:
 class TestClaim:
     def test_only_one_worker_gets_a_job(self, dataset):
         job = queue(dataset)
-        assert jobs.claim_job(job.pk, "a:1").worker == "a:1"
-        assert jobs.claim_job(job.pk, "b:1") is None
+        assert claims.claim_job(job.pk, "a:1").worker == "a:1"
+        assert claims.claim_job(job.pk, "b:1") is None
 
     def test_a_job_whose_worker_is_lost_goes_to_the_next_as_another_attempt(self, dataset):
         job = queue(dataset)
-        jobs.claim_job(job.pk, "a:1")
+        claims.claim_job(job.pk, "a:1")
         go_stale(job)
-        taken = jobs.claim_job(job.pk, "b:1")
+        taken = claims.claim_job(job.pk, "b:1")
         assert (taken.worker, taken.attempts, taken.state) == ("b:1", 2, JobState.RUNNING)
 
     @pytest.mark.parametrize("state", [JobState.DONE, JobState.FAILED, JobState.CANCELLED])
     def test_a_job_that_has_ended_is_not_run_again_by_a_late_message(self, dataset, state):
         job = make_job(dataset, state=state)
-        assert jobs.claim_job(job.pk, "a:1") is None
+        assert claims.claim_job(job.pk, "a:1") is None
 
     def test_a_job_that_is_gone_is_nobodys(self, db):
-        assert jobs.claim_job(12345, "a:1") is None
+        assert claims.claim_job(12345, "a:1") is None
 
 
 class TestCancel:
     def test_a_queued_job_ends_at_once(self, dataset, people):
         job = jobs.cancel_job(job=queue(dataset), actor=people["quality"])
         assert job.state == JobState.CANCELLED
-        assert jobs.claim_job(job.pk, "a:1") is None
+        assert claims.claim_job(job.pk, "a:1") is None
 
     def test_a_running_job_is_told_to_stop(self, dataset, people):
-        job = jobs.claim_job(queue(dataset).pk, "a:1")
+        job = claims.claim_job(queue(dataset).pk, "a:1")
         job = jobs.cancel_job(job=job, actor=people["quality"])
         assert (job.state, job.is_cancel_requested) == (JobState.RUNNING, True)
 
@@ -136,10 +136,10 @@ class TestCancel:
             jobs.cancel_job(job=make_job(dataset, state=JobState.DONE), actor=None)
 
     def test_a_cancelled_job_whose_worker_is_lost_ends_cancelled(self, dataset):
-        job = jobs.claim_job(queue(dataset).pk, "a:1")
+        job = claims.claim_job(queue(dataset).pk, "a:1")
         jobs.cancel_job(job=job, actor=None)
         go_stale(job)
-        assert jobs.find_lost_jobs() == []
+        assert lost.find_lost_jobs() == []
         job.refresh_from_db()
         assert job.state == JobState.CANCELLED
 
@@ -155,7 +155,7 @@ class TestResume:
             "",
             False,
         )
-        assert jobs.claim_job(job.pk, "a:1") is not None
+        assert claims.claim_job(job.pk, "a:1") is not None
 
     @pytest.mark.parametrize("state", [JobState.QUEUED, JobState.RUNNING, JobState.DONE])
     def test_only_what_stopped_short_can_be_resumed(self, dataset, state):
@@ -165,21 +165,21 @@ class TestResume:
 
 class TestLost:
     def test_a_job_with_a_fresh_heartbeat_is_left_alone(self, dataset):
-        jobs.claim_job(queue(dataset).pk, "a:1")
-        assert jobs.find_lost_jobs() == []
+        claims.claim_job(queue(dataset).pk, "a:1")
+        assert lost.find_lost_jobs() == []
 
     def test_a_stale_job_is_asked_for_again(self, dataset):
-        job = jobs.claim_job(queue(dataset).pk, "a:1")
+        job = claims.claim_job(queue(dataset).pk, "a:1")
         go_stale(job)
-        assert jobs.find_lost_jobs() == [job.pk]
+        assert lost.find_lost_jobs() == [job.pk]
 
     def test_after_three_workers_it_fails_and_says_why(self, dataset):
         job = queue(dataset)
         for worker in ("a:1", "b:1", "c:1"):
-            assert jobs.claim_job(job.pk, worker) is not None
+            assert claims.claim_job(job.pk, worker) is not None
             go_stale(job)
-        assert jobs.claim_job(job.pk, "d:1") is None
-        assert jobs.find_lost_jobs() == []
+        assert claims.claim_job(job.pk, "d:1") is None
+        assert lost.find_lost_jobs() == []
         job.refresh_from_db()
         assert job.state == JobState.FAILED
         assert "lost 3 times" in job.error
@@ -187,17 +187,17 @@ class TestLost:
 
     def test_a_queued_job_whose_message_was_lost_is_asked_for_again_but_not_every_time(self, dataset):
         job = queue(dataset)
-        assert jobs.find_lost_jobs() == []
+        assert lost.find_lost_jobs() == []
         TrainingJob.objects.update(asked_at=timezone.now() - timedelta(hours=1))
-        assert jobs.find_lost_jobs() == [job.pk]
-        assert jobs.find_lost_jobs() == []
+        assert lost.find_lost_jobs() == [job.pk]
+        assert lost.find_lost_jobs() == []
 
     def test_a_worker_that_is_told_to_end_gives_its_jobs_back_without_an_attempt_lost(self, dataset):
         mine, other = queue(dataset, seed=1), queue(dataset, seed=2)
-        jobs.claim_job(mine.pk, "celery@here:17")
-        jobs.claim_job(other.pk, "celery@there:17")
-        assert jobs.release_jobs("celery@here:") == 1
+        claims.claim_job(mine.pk, "celery@here:17")
+        claims.claim_job(other.pk, "celery@there:17")
+        assert claims.release_jobs("celery@here:") == 1
         mine.refresh_from_db()
         other.refresh_from_db()
         assert (mine.state, mine.attempts, other.state) == (JobState.QUEUED, 0, JobState.RUNNING)
-        assert jobs.find_lost_jobs() == [mine.pk]
+        assert lost.find_lost_jobs() == [mine.pk]

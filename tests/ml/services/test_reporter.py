@@ -3,7 +3,7 @@ import pytest
 from ml.choices import JobState
 from ml.methods.contract import Progress
 from ml.models import TrainingJob
-from ml.services import jobs, reporter
+from ml.services import claims, jobs, reporter
 from ml.services.reporter import JobReporter
 from tests.ml.factories import make_dataset, make_job
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def job(media):
-    return jobs.claim_job(make_job(make_dataset(ok=6, ng=6)).pk, "a:1")
+    return claims.claim_job(make_job(make_dataset(ok=6, ng=6)).pk, "a:1")
 
 
 def progress(iteration: int, **fields) -> Progress:

@@ -1,0 +1,112 @@
+"""Why a training ended early, in words that tell a person what to do."""
+
+import errno
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from annotation.errors import DomainError
+from ml.methods.contract import NotEnoughImages, TrainingDiverged
+from ml.preprocessing import ImageUnusable
+from ml.weights import WeightsUnusable
+
+from .training_sets import ImageMissing
+
+# What a person can do something about; their own text says what.
+EXPLAINED: Final = (
+    NotEnoughImages, WeightsUnusable, TrainingDiverged, ImageUnusable, ImageMissing, DomainError,
+)  # fmt: skip
+
+# PyTorch and OpenCV say it in a text alone; CUDA's error is a RuntimeError too.
+_NO_MEMORY: Final = re.compile(
+    r"can't allocate memory|not enough memory|out of memory|insufficient memory|failed to allocate|bad_alloc",
+    re.IGNORECASE,
+)
+_BYTES: Final = re.compile(r"tr(?:ied|ying) to allocate (\d+) bytes")
+_BATCHES: Final = ("batch", "batch_size", "pairs")
+
+
+def explained(error: BaseException, parameters: Mapping[str, Any]) -> str | None:
+    """What to tell the person whose training ended with this error; None for what nobody foresaw.
+
+    Args:
+        error: with notes on where it happened, such as the fold.
+        parameters: of the training.
+    """
+    if is_disk_full(error):
+        text = disk_full_text(error)
+    elif is_out_of_memory(error):
+        text = out_of_memory_text(error, parameters)
+    elif isinstance(error, EXPLAINED):
+        text = str(error)
+    else:
+        return None
+    return ": ".join([*getattr(error, "__notes__", ()), text])
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error, or one that led to it, is the file system's "no space".
+
+    Libraries that write through their own code (safetensors, torch) say so only in their text.
+    """
+    return any(
+        (isinstance(one, OSError) and one.errno in {errno.ENOSPC, errno.EDQUOT})
+        or os.strerror(errno.ENOSPC) in str(one)
+        for one in _with_causes(error)
+    )
+
+
+def disk_full_text(error: BaseException) -> str:
+    where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+    return (
+        f"The disk is full{where}. No model was made. Free some space, then resume: "
+        "the job goes on from its last checkpoint."
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error, or one that led to it, is that memory could not be had: the machine's or a GPU's."""
+    return any(
+        isinstance(one, MemoryError) or (isinstance(one, RuntimeError | OSError) and _says_no_memory(one))
+        for one in _with_causes(error)
+    )
+
+
+def out_of_memory_text(error: BaseException, parameters: Mapping[str, Any]) -> str:
+    asked = next((found for one in _with_causes(error) if (found := _BYTES.search(str(one)))), None)
+    how_much = f" (it asked for {int(asked[1]) / 1e9:.1f} GB at once)" if asked else ""
+    return f"There was not enough memory{how_much}. {_smaller(parameters)}"
+
+
+def _smaller(parameters: Mapping[str, Any]) -> str:
+    """Memory grows with the pixels of the input and with the images in a batch."""
+    sentences = []
+    height, width = parameters.get("height"), parameters.get("width")
+    if isinstance(height, int) and isinstance(width, int):
+        sentences.append(
+            f"An input of {_half(height)} × {_half(width)} takes about a quarter of what {height} × {width} "
+            f"does: queue a training with height {_half(height)} and width {_half(width)}."
+        )
+    for name in _BATCHES:
+        count = parameters.get(name)
+        if isinstance(count, int) and count > 1:
+            sentences.append(f"With {name} {count // 2} instead of {count} it takes about half.")
+    return " ".join(sentences) or "Queue a training with a smaller input."
+
+
+def _half(size_px: int) -> int:
+    return max(64, size_px // 2 // 8 * 8)
+
+
+def _says_no_memory(error: BaseException) -> bool:
+    return bool(_NO_MEMORY.search(str(error))) or getattr(error, "errno", None) == errno.ENOMEM
+
+
+def _with_causes(error: BaseException) -> list[BaseException]:
+    seen: list[BaseException] = []
+    one: BaseException | None = error
+    while one is not None and one not in seen:
+        seen.append(one)
+        one = one.__cause__ or one.__context__
+    return seen
