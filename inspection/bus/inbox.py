@@ -1,7 +1,8 @@
 """Images on their way to a line: one bounded list a line, taken off by the line's process.
 
-An entry is MessagePack: {"kind": "frame" | "inspect", "sent_at": epoch seconds, "frames": {station:
-{"name": str, "content": bytes}}, "trigger_sequence": int | None, "serial": str, "reply": key | None}.
+An entry is MessagePack: {"kind": "frame" | "inspect", "sent_at": seconds of Redis's clock, "frames":
+{station: {"name": str, "content": bytes}}, "trigger_sequence": int | None, "serial": str,
+"reply": key | None}.
 """
 
 import json
@@ -24,10 +25,11 @@ _BLOCK_S = 1.0
 # One step, so that two who send at the same time don't pass the limits together.
 _PUT_WITHIN_LIMITS = """
 local waiting = redis.call('LLEN', KEYS[1])
-if waiting >= tonumber(ARGV[2]) then return 0 end
-if waiting > 0 then
-    local used_bytes = redis.call('MEMORY', 'USAGE', KEYS[1], 'SAMPLES', 0)
-    if used_bytes + #ARGV[1] > tonumber(ARGV[3]) then return 0 end
+local used_bytes = 0
+if waiting > 0 then used_bytes = redis.call('MEMORY', 'USAGE', KEYS[1], 'SAMPLES', 0) + #ARGV[1] end
+if waiting >= tonumber(ARGV[2]) or used_bytes > tonumber(ARGV[3]) then
+    redis.call('INCR', KEYS[2])
+    return 0
 end
 redis.call('LPUSH', KEYS[1], ARGV[1])
 return 1
@@ -40,11 +42,11 @@ class EntryTooLong(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One delivery of images."""
+    """One delivery of images; `age_s` is how long it was on its way when it was taken."""
 
     kind: Literal["frame", "inspect"]
     frames: dict[str, dict[str, Any]]
-    sent_at: float
+    age_s: float
     trigger_sequence: int | None = None
     serial: str = ""
     reply: str | None = None
@@ -52,6 +54,16 @@ class Entry:
 
 def _key(slug: str) -> str:
     return f"line:{slug}:inbox"
+
+
+def _refused_key(slug: str) -> str:
+    return f"line:{slug}:refused"
+
+
+def _now_s() -> float:
+    """Redis's clock: one for all, wherever they run."""
+    seconds, microseconds = connection().time()
+    return float(seconds + microseconds / 1e6)
 
 
 def put(
@@ -87,13 +99,14 @@ def put(
         "frames": {
             station: {"name": name, "content": content} for station, (name, content) in frames.items()
         },
-        "sent_at": time.time(),
+        "sent_at": _now_s(),
         "trigger_sequence": trigger_sequence,
         "serial": serial,
         "reply": reply or None,
     }
     put_within_limits = connection().register_script(_PUT_WITHIN_LIMITS)
-    is_put = put_within_limits(keys=[_key(slug)], args=[msgpack.packb(entry), DEPTH, BUDGET_BYTES])
+    keys = [_key(slug), _refused_key(slug)]
+    is_put = put_within_limits(keys=keys, args=[msgpack.packb(entry), DEPTH, BUDGET_BYTES])
     return reply if is_put else None
 
 
@@ -104,7 +117,20 @@ def take(slug: str) -> Entry | None:
         redis.RedisError: Redis is away.
     """
     found = connection().brpop([_key(slug)], timeout=_BLOCK_S)
-    return Entry(**msgpack.unpackb(found[1])) if found else None
+    if not found:
+        return None
+    values = msgpack.unpackb(found[1])
+    age_s = max(0.0, _now_s() - values.pop("sent_at"))
+    return Entry(**values, age_s=age_s)
+
+
+def take_refused(slug: str) -> int:
+    """How many entries the full list has refused since the last time.
+
+    Raises:
+        redis.RedisError: Redis is away.
+    """
+    return int(connection().getdel(_refused_key(slug)) or 0)
 
 
 def forget(slug: str) -> None:
@@ -113,7 +139,7 @@ def forget(slug: str) -> None:
     Raises:
         redis.RedisError: Redis is away.
     """
-    connection().delete(_key(slug))
+    connection().delete(_key(slug), _refused_key(slug))
 
 
 def answer(reply: str, answer_values: dict[str, Any]) -> None:

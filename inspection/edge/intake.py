@@ -3,10 +3,11 @@
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from inspection.bus import inbox
-from inspection.line.frames import frame_from_bytes
+from inspection.line.frames import Frame, frame_from_bytes
 from inspection.line.records import Record
 from inspection.line.runtime import InspectionTimeoutError, LineRuntime
 
@@ -40,30 +41,42 @@ class Intake:
             inbox.forget(self._slug)
             self._is_begun = True
         entry = inbox.take(self._slug)
+        if refused := inbox.take_refused(self._slug):
+            self._alarm(
+                f"{refused} times images were refused, because as many as the line takes were waiting"
+            )
         if entry is None:
             return
-        if time.time() - entry.sent_at > STALE_S:
-            logger.warning("images that were sent %.0f s ago are left out", time.time() - entry.sent_at)
-        elif entry.kind == "frame":
+        if entry.kind == "frame":
             self._push(entry)
-        else:
+        elif entry.age_s <= STALE_S:
             self._bench.submit(self._inspect, entry)
+        else:
+            logger.warning("an inspection that was asked for %.0f s ago is left out", entry.age_s)
 
     def stop(self) -> None:
         self._bench.shutdown(wait=False, cancel_futures=True)
 
     def _push(self, entry: inbox.Entry) -> None:
-        for station, frame in entry.frames.items():
-            whole = frame_from_bytes(frame["content"], frame["name"], trigger_sequence=entry.trigger_sequence)
+        """A frame counts from when it was sent; one that was on its way for too long is its part's error."""
+        arrived_s = time.monotonic() - entry.age_s
+        for station, sent in entry.frames.items():
+            if entry.age_s > STALE_S:
+                self._alarm(f"frames for station {station} came {entry.age_s:.0f} s after they were sent")
+                frame = Frame(image=None, name=sent["name"], error=f"on its way for {entry.age_s:.0f} s")
+            else:
+                frame = frame_from_bytes(sent["content"], sent["name"])
+            frame = replace(frame, arrived_s=arrived_s, trigger_sequence=entry.trigger_sequence)
             try:
-                is_taken = self._runtime.push(station, whole)
+                is_taken = self._runtime.push(station, frame)
             except (KeyError, TypeError) as error:
                 logger.warning("a frame for %s is left out: %s", station, error)
                 continue
             if not is_taken:
-                self._runtime.alarms.raise_alarm(
-                    "push", f"frames for station {station} come faster than parts are judged", lasts=False
-                )
+                self._alarm(f"frames for station {station} come faster than parts are judged")
+
+    def _alarm(self, message: str) -> None:
+        self._runtime.alarms.raise_alarm("push", message, lasts=False)
 
     def _inspect(self, entry: inbox.Entry) -> None:
         assert entry.reply is not None  # noqa: S101 - an inspection always asks for an answer

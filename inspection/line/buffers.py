@@ -8,6 +8,10 @@ from dataclasses import dataclass, replace
 
 from inspection.line.frames import Frame
 
+# So long before its window a frame with a sequence may have come; an older one is from before the PLC counted
+# anew.
+NUMBERED_EARLY_S = 1.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
@@ -20,7 +24,8 @@ class Window:
     def holds(self, frame: Frame) -> bool:
         """True for this part's frame: by its sequence where it has one, else by its time."""
         if frame.trigger_sequence is not None:
-            return frame.trigger_sequence == self.sequence
+            is_of_now = frame.arrived_s >= self.begins_s - NUMBERED_EARLY_S
+            return is_of_now and frame.trigger_sequence == self.sequence
         return self.begins_s <= frame.arrived_s < self.ends_s
 
 

@@ -78,7 +78,7 @@ class LineRuntime:
         self._inbox = Inbox()
         self._link = self._make_link()
         self._sources = dict(sources or {}) or make_sources(
-            config.stations, is_triggered_by_plc=config.trigger == "plc"
+            config.stations, takes_old_files=config.plc is None
         )
         triggers = self._link.triggers if isinstance(self._link, PlcLink) else None
         self._collector = Collector(config, self._sources, self._inbox, triggers, self.alarms)

@@ -204,8 +204,14 @@ class Folder:
                 self._stopping.wait(1.0)
 
 
-def make_sources(stations: list[StationConfig], *, is_triggered_by_plc: bool) -> dict[str, Source]:
-    """The sources that the stations' settings name, by station."""
+def make_sources(stations: list[StationConfig], *, takes_old_files: bool) -> dict[str, Source]:
+    """The sources that the stations' settings name, by station.
+
+    Args:
+        stations: the line's.
+        takes_old_files: whether a watched folder's images from before the start are parts; at a machine those
+            parts are long gone.
+    """
     is_replay = all(isinstance(station.source, ReplaySource) for station in stations)
     sources: dict[str, Source] = {}
     for station in stations:
@@ -213,7 +219,7 @@ def make_sources(stations: list[StationConfig], *, is_triggered_by_plc: bool) ->
         if isinstance(config, ReplaySource):
             sources[station.name] = Replay(config, is_numbered=is_replay)
         elif isinstance(config, FolderSource):
-            sources[station.name] = Folder(config, takes_old_files=not is_triggered_by_plc)
+            sources[station.name] = Folder(config, takes_old_files=takes_old_files)
         else:
             sources[station.name] = Push(config)
     return sources

@@ -178,8 +178,7 @@ class PlcLink:
         self._heartbeat_watch.start(time.monotonic())
         self._command = None
         self._acknowledge_by_s = None
-        with self._lock:
-            self._out = replace(self._out, result=ResultCode.NONE, error_code=ErrorCode.NONE, ng_stations=0)
+        self._withdraw_result()
         self._write_out()
         self._change_state(
             is_connected=True,
@@ -235,6 +234,7 @@ class PlcLink:
             return
         if step is Step.JUMP:
             self._adopt(block.trigger_sequence)
+            self._forget_numbers()
             self._change_state(jumps=self._state.jumps + 1, trigger_sequence=block.trigger_sequence)
             self._listener.plc_alarm(
                 "sequence_jump", f"the trigger sequence jumped to {block.trigger_sequence}"
@@ -266,6 +266,17 @@ class PlcLink:
         # The part whose number the PLC jumped to had a trigger, if no other had.
         self._overlooked += 1 if is_unknown else missed
         return missed
+
+    def _forget_numbers(self) -> None:
+        """The PLC counts anew: nothing that was triggered or answered before may meet the new numbers."""
+        self._abandon("the trigger sequence jumped")
+        self._acknowledge_by_s = None
+        self._withdraw_result()
+        self._write_out()
+
+    def _withdraw_result(self) -> None:
+        with self._lock:
+            self._out = replace(self._out, result=ResultCode.NONE, error_code=ErrorCode.NONE, ng_stations=0)
 
     def _is_confirmed(self, block: FromPlc) -> bool:
         """A second look at a surprising sequence: noise does not repeat itself."""

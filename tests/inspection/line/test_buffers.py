@@ -43,6 +43,11 @@ def test_a_frame_with_a_sequence_is_matched_by_it_and_never_by_time():
     assert take(buffer, sequence=6).name == "six"
 
 
+def test_a_frame_with_the_sequence_that_the_plc_had_before_it_counted_anew_is_not_the_new_parts():
+    assert take(a_buffer(frame(name="old five", arrived_s=7.0, trigger_sequence=5))) is None
+    assert take(a_buffer(frame(name="just before", arrived_s=9.5, trigger_sequence=5))).name == "just before"
+
+
 def test_a_frame_that_comes_while_waiting_is_taken():
     buffer = a_buffer()
     threading.Timer(0.01, lambda: buffer.put(frame(name="a", arrived_s=10.1))).start()

@@ -8,7 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from inspection.line.config import ConfigError, FolderSource, PushSource, ReplaySource, StationConfig
+from inspection.line.config import (
+    ConfigError,
+    FolderSource,
+    PlcConfig,
+    PushSource,
+    ReplaySource,
+    StationConfig,
+)
 from inspection.line.delivery import Delivery
 from inspection.line.events import (
     AlarmRaised,
@@ -97,6 +104,16 @@ def test_a_view_that_does_not_come_in_the_group_window_is_a_camera_timeout(tmp_p
         (record,) = wait_for_parts(runtime, 1)
     assert (record["verdict"], record["error_code"]) == ("ERROR", ErrorCode.CAMERA_TIMEOUT)
     assert [view["verdict"] for view in record["views"]] == ["OK", "ERROR"]
+
+
+@pytest.mark.parametrize(("plc", "where"), [(None, "done"), (PlcConfig(port=1, profile="simple"), "missed")])
+def test_images_from_before_the_start_are_no_parts_at_a_machine(tmp_path, plc, where):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(png(picture()))
+    stations = [StationConfig(name="top", source=FolderSource(folder=str(tmp_path / "in")))]
+    with running(line_config(tmp_path / "line", stations=stations, plc=plc)) as runtime:
+        wait_until((tmp_path / "in" / where / "a.png").exists, "the file's place")
+    assert len(records(runtime)) == (1 if where == "done" else 0)
 
 
 LONG_AGO_S = 100.0

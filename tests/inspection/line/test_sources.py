@@ -108,7 +108,7 @@ def test_each_kind_of_source_is_made_by_its_settings(tmp_path):
         Push: PushSource(),
     }
     for kind, config in kinds.items():
-        made = make_sources([StationConfig(name="a", source=config)], is_triggered_by_plc=True)
+        made = make_sources([StationConfig(name="a", source=config)], takes_old_files=False)
         assert isinstance(made["a"], kind)
 
 
@@ -121,7 +121,7 @@ def test_the_frames_of_replays_are_numbered_also_where_one_was_left_out(tmp_path
     config = ReplaySource(folder=str(images(tmp_path)), rate_hz=200)
     sources = {"replay": config, "push": PushSource()}
     stations = [StationConfig(name="a", source=config), StationConfig(name="b", source=sources[other])]
-    replay = make_sources(stations, is_triggered_by_plc=False)["a"]
+    replay = make_sources(stations, takes_old_files=True)["a"]
     offered = []
     replay.start(lambda frame: offered.append(frame) or len(offered) != 2)
     wait_until(lambda: len(offered) >= 4, "four frames")

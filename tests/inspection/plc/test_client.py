@@ -163,6 +163,22 @@ def test_a_sequence_that_stays_where_it_jumped_to_is_taken_up_without_a_trigger(
             assert "sequence_jump" in listener.alarms
 
 
+def test_after_a_jump_no_result_of_an_old_number_meets_a_new_part(tmp_path):
+    with SimulatorProcess(tmp_path / "log", period_ms=200, gate=20) as simulator:
+        with linked(simulator, deadline_s=9.0) as (link, listener):
+            with answering(link, lambda trigger: ok(trigger) if trigger.sequence == 1 else None) as triggers:
+                wait_until(
+                    lambda: link.waiting and link.state.acknowledged_sequence == 1, "a part that waits"
+                )
+                waiting = triggers[-1]
+                link._watch.last = 40_000
+                wait_until(lambda: link.state.jumps == 1, "the jump")
+                assert not link.submit(waiting, ok(waiting))
+                assert listener.answers[-1].reason == "the trigger sequence jumped"
+                block = ToPlc.decode(simulator.control.do("state")["line"])
+                assert (block.result_sequence, block.result) == (1, ResultCode.NONE)
+
+
 def test_a_result_that_waited_past_its_deadline_is_written_as_late(tmp_path):
     with SimulatorProcess(tmp_path / "log", period_ms=50, gate=20, parts=3) as simulator:
 
