@@ -20,11 +20,17 @@ stop() {
   rm -rf "$folder"
 }
 trap stop EXIT
+trap 'exit 130' INT TERM
+free_port() {
+  .venv/bin/python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
 as_owner "$bin/initdb" -D "$folder/db" -U inspection -A trust >/dev/null
-port=$(.venv/bin/python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-as_owner "$bin/pg_ctl" -D "$folder/db" -w -o "-p $port -k $folder -h 127.0.0.1" -l "$folder/log" start >/dev/null
-redis_port=$(.venv/bin/python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-"$redis" --port "$redis_port" --save "" >/dev/null &
+port=$(free_port)
+# This server lives for one run: nothing of it need outlive a power cut.
+as_owner "$bin/pg_ctl" -D "$folder/db" -w -l "$folder/log" \
+  -o "-p $port -k $folder -h 127.0.0.1 -c fsync=off -c full_page_writes=off" start >/dev/null
+redis_port=$(free_port)
+"$redis" --port "$redis_port" --save "" --dir "$folder" >/dev/null &
 redis_pid=$!
 DATABASE_URL="postgres://inspection@127.0.0.1:$port/postgres" REDIS_URL="redis://127.0.0.1:$redis_port/0" \
   .venv/bin/python -m pytest tests/annotation tests/ml tests/inspection --ignore=tests/inspection/plc --ignore=tests/inspection/line --ignore=tests/ml/methods "$@"
