@@ -98,6 +98,14 @@ class SimpleLink:
                 self._drop_connection("internal failure")
             self._session.close()
             self._stopping.wait(backoff.next_s())
+        self._refuse_rest()
+
+    def _refuse_rest(self) -> None:
+        """What a PLC that is away at the end was not given."""
+        while not self._results.empty():
+            entry = self._results.get_nowait()
+            if entry is not None and entry[0] is not ResultCode.OK:
+                self._listener.plc_alarm("reject_not_given", "the line was stopped before a reject was given")
 
     def _serve(self) -> None:
         while True:

@@ -131,3 +131,13 @@ def test_a_reject_for_a_link_that_was_stopped_is_alarmed(simulator):
         pass
     assert not link.submit(ResultCode.NG)
     assert listener.alarms == ["reject_not_given"]
+
+
+def test_a_reject_that_still_waits_for_its_plc_at_the_stop_is_alarmed():
+    listener = RecordingListener()
+    config = PlcConfig(port=1, profile="simple", timeout_s=0.1)
+    link = SimpleLink(config, listener, deadline_s=60.0)
+    link.start()
+    link.submit(ResultCode.NG)
+    link.stop()
+    assert "reject_not_given" in listener.alarms
