@@ -1,6 +1,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from .advice import DatasetAdvice
 from .jobs import JobViewSet
 from .methods import MethodViewSet
 from .operating_points import OperatingPointViewSet
@@ -15,6 +16,7 @@ router.register("operating-points", OperatingPointViewSet, basename="api_operati
 
 urlpatterns = [
     *router.urls,
+    path("datasets/<slug:slug>/advice/", DatasetAdvice.as_view(), name="api_dataset_advice"),
     path("threshold-rules/", ThresholdRuleList.as_view(), name="api_threshold_rules"),
     path("model-versions/<int:pk>/thresholds/", ThresholdList.as_view(), name="api_thresholds"),
     path(

@@ -1,8 +1,11 @@
 """Splits by group, never by image: what belongs together (one part, the same content) stays on one side."""
 
 from collections.abc import Hashable, Iterable, Sequence
+from typing import Final
 
 import numpy as np
+
+HELD_OUT_SHARE: Final = 0.3  # of a single split
 
 
 class SplitImpossible(ValueError):

@@ -34,15 +34,22 @@ def labelled_images(dataset: Dataset) -> list[LabelledImage]:
 
 def counts_of_dataset(dataset: Dataset) -> Counts:
     """How many images a training on this dataset would have, by one query."""
-    rows = (
-        _usable(dataset)
-        .values("current_class__name", "current_class__number")
-        .annotate(count=Count("id"))
-        .order_by("current_class__number")
-    )
-    by_class = {row["current_class__name"]: row["count"] for row in rows}
-    ok = sum(row["count"] for row in rows if row["current_class__number"] == 0)
+    counted = _counted_classes(dataset)
+    by_class = {name: count for name, _number, count in counted}
+    ok = sum(count for _name, number, count in counted if number == 0)
     return Counts(ok, sum(by_class.values()) - ok, by_class)
+
+
+def ok_and_types(dataset: Dataset) -> tuple[int, dict[str, int]]:
+    """OK images, and NG images by defect type, that a training on this dataset would have; by one query."""
+    counted = _counted_classes(dataset)
+    types = {name: count for name, number, count in counted if number != 0}
+    return sum(count for _name, number, count in counted if number == 0), types
+
+
+def _counted_classes(dataset: Dataset) -> list[tuple[str, int, int]]:
+    rows = _usable(dataset).values_list("current_class__name", "current_class__number")
+    return list(rows.annotate(count=Count("id")).order_by("current_class__number"))
 
 
 def groups_of_images(dataset: Dataset, images: Iterable[LabelledImage]) -> dict[int, str]:

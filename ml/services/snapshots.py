@@ -11,12 +11,13 @@ from django.db import transaction
 
 from annotation.models import OK_CLASS_NAME, Dataset, Region
 from ml.errors import DatasetUnsuitable
+from ml.evaluation.splits import HELD_OUT_SHARE
 from ml.methods.contract import Counts
 from ml.models import Snapshot
 from ml.selectors import images as image_rows
 
 from .grouping import group_images
-from .splitting import HELD_OUT_SHARE, TRAINING_FOLD, assign_folds
+from .splitting import TRAINING_FOLD, assign_folds
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,8 @@ from typing import Final
 import numpy as np
 
 from ml.errors import DatasetUnsuitable
-from ml.evaluation.splits import SplitImpossible, grouped_folds, grouped_hold_out
+from ml.evaluation.splits import HELD_OUT_SHARE, SplitImpossible, grouped_folds, grouped_hold_out
 
-HELD_OUT_SHARE: Final = 0.3
 TRAINING_FOLD: Final = -1
 
 

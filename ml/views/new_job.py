@@ -14,6 +14,7 @@ from ml.errors import ParametersRefused
 from ml.forms import NewJobForm, ParametersForm
 from ml.methods.contract import NotEnoughImages, check_needs
 from ml.methods.declarations import METHODS, MethodDeclaration
+from ml.selectors.advice import advice_on
 from ml.selectors.images import counts_of_dataset
 from ml.services.jobs import queue_job
 from ml.tasks import ask_for_training
@@ -50,12 +51,12 @@ def training_parameters(request: HttpRequest) -> HttpResponse:
 
 
 def _ask(request: HttpRequest) -> HttpResponse:
-    declaration = _declaration(request.GET.get("method", ""))
+    dataset = Dataset.objects.filter(slug=request.GET.get("dataset", "")).first()
+    declaration = _declaration(request.GET.get("method", "") or _first_advised(dataset))
     preset = "quick" if "quick" in declaration.presets else ""
     initial = {"dataset": request.GET.get("dataset"), "method": declaration.name, "preset": preset}
     form = NewJobForm(initial=initial, declaration=declaration)
     parameters = ParametersForm(declaration=declaration, preset=preset)
-    dataset = Dataset.objects.filter(slug=request.GET.get("dataset", "")).first()
     return _page(request, form, parameters, declaration, dataset)
 
 
@@ -110,11 +111,17 @@ def _declaration(name: str) -> MethodDeclaration:
     return METHODS.get(name) or next(iter(METHODS.values()))
 
 
+def _first_advised(dataset: Dataset | None) -> str:
+    proposals = advice_on(dataset).proposals if dataset else []
+    return proposals[0].method if proposals else ""
+
+
 def _needs(dataset: Dataset | None, declaration: MethodDeclaration) -> dict[str, Any]:
     shown: dict[str, Any] = {"chosen_dataset": dataset, "method": declaration, "needs": declaration.needs}
     if dataset is None:
         return shown
     has = counts_of_dataset(dataset)
+    shown["advice"] = advice_on(dataset)
     try:
         check_needs(declaration.needs, has)
     except NotEnoughImages as error:

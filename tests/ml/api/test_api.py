@@ -268,3 +268,28 @@ def test_the_schema_of_these_addresses_is_made_without_a_warning(capsys):
     assert {"/jobs/", "/methods/", "/model-versions/{id}/scores/", "/operating-points/"} <= schema[
         "paths"
     ].keys()
+
+
+class TestAdvice:
+    def test_it_names_a_method_with_its_reason(self, dataset, as_role):
+        answer = as_role("operator").get(f"{API}/datasets/bolts/advice/").json()
+        assert answer["proposals"][0]["method"] == "weak"
+        assert "12 OK images and 12 NG images" in answer["proposals"][0]["reason"]
+
+    def test_what_is_missing_is_said_where_nothing_can_be_trained(self, media, as_role):
+        make_dataset(ok=4, ng=1)
+        answer = as_role("operator").get(f"{API}/datasets/bolts/advice/").json()
+        weak = next(one for one in answer["openings"] if one["method"] == "weak")
+        assert "4 more OK and 7 more NG" in weak["text"]
+
+    def test_it_costs_the_same_for_many_images(self, dataset, as_role, django_assert_num_queries):
+        client = as_role("operator")
+        for _ in range(2):
+            with django_assert_num_queries(6):
+                client.get(f"{API}/datasets/bolts/advice/")
+            for _ in range(10):
+                dataset.add()
+
+    def test_an_unknown_dataset_is_not_found_and_a_stranger_is_told_nothing(self, dataset, as_role):
+        assert as_role("operator").get(f"{API}/datasets/nuts/advice/").status_code == 404
+        assert APIClient().get(f"{API}/datasets/bolts/advice/").status_code == 401
