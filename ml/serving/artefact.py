@@ -1,13 +1,15 @@
-"""The artefact of a trained model: a folder of four files, and the card that vouches for the other three.
+"""The artefact of a trained model: a folder of files, and the card that vouches for the others.
 
 ====================  ========================================================================================
 weights.safetensors   the network's parameters, for the framework that trained it
 model.onnx            the network: "images" float32 [B, C, H, W] in; "score" [B, …] and "map" [B, h, w] out
 parity.safetensors    a few images (uint8) with the scores and maps that the training framework gave them
+held_out.safetensors  where there is one: images as the network sees them, for the gate of lower precisions
 card.json             method, parameters, preprocessing, classes, figures; length, SHA-256 of each file above
 ====================  ========================================================================================
 
-Nothing here is ever unpickled, and nothing is read before its hash was compared.
+Nothing here is ever unpickled, and nothing is read before its hash was compared. What a machine measured of
+it lies in a folder of its own below (`ml.serving.quantised.serving_folder`), and is no part of it.
 """
 
 import hashlib
@@ -29,6 +31,7 @@ CARD: Final = "card.json"
 WEIGHTS: Final = "weights.safetensors"
 ONNX: Final = "model.onnx"
 PARITY: Final = "parity.safetensors"
+HELD_OUT: Final = "held_out.safetensors"
 CARD_VERSION: Final = 2
 MAX_CARD_BYTES: Final = 10_000_000
 
@@ -103,7 +106,8 @@ class Card:
 
 def write_card(folder: Path, card: Card) -> None:
     """Writes the card last, with the length and hash of each file that lies beside it."""
-    files = {name: _facts((folder / name).read_bytes()) for name in (WEIGHTS, ONNX, PARITY)}
+    names = [WEIGHTS, ONNX, PARITY, *([HELD_OUT] if (folder / HELD_OUT).exists() else [])]
+    files = {name: _facts((folder / name).read_bytes()) for name in names}
     text = json.dumps(card.to_json() | {"files": files}, indent=2, sort_keys=True, ensure_ascii=False)
     (folder / CARD).write_text(text + "\n", encoding="utf-8")
 
@@ -152,7 +156,7 @@ def verify_artefact(folder: Path) -> Card:
         ArtefactError: see `read_card` and `read_verified`.
     """
     card = read_card(folder)
-    for name in (WEIGHTS, ONNX, PARITY):
+    for name in (WEIGHTS, ONNX, PARITY, *([HELD_OUT] if HELD_OUT in card.files else [])):
         read_verified(folder, card, name)
     return card
 
@@ -179,8 +183,7 @@ def read_parity(folder: Path, card: Card) -> ParityImages:
     content = read_verified(folder, card, PARITY)
     try:
         arrays = load(content)
-        header_bytes = int.from_bytes(content[:8], "little")
-        views = json.loads(json.loads(content[8 : 8 + header_bytes])["__metadata__"]["views"])
+        views = json.loads(metadata_of(content)["views"])
         return ParityImages(
             images=[arrays[f"image_{index:03d}"] for index in range(len(views))],
             views=views,
@@ -188,6 +191,13 @@ def read_parity(folder: Path, card: Card) -> ParityImages:
         )
     except (SafetensorError, KeyError, ValueError) as error:
         raise ArtefactError(f"{PARITY} can't be read: {error!r}.") from error
+
+
+def metadata_of(content: bytes) -> dict[str, str]:
+    """The metadata of a safetensors file's content, which the library's `load` leaves out."""
+    header_bytes = int.from_bytes(content[:8], "little")
+    metadata: dict[str, str] = json.loads(content[8 : 8 + header_bytes])["__metadata__"]
+    return metadata
 
 
 def _facts(content: bytes) -> dict[str, Any]:

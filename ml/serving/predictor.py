@@ -1,16 +1,17 @@
 """A model as the line and the evaluation use it: images in, scores and maps out, whatever runs it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from ml.methods.contract import Prediction
-from ml.preprocessing import Preprocessing
+from ml.preprocessing import ANY_VIEW, Preprocessing
 from ml.serving.artefact import Card, read_card, read_parity
-from ml.serving.engines import Engine, InferenceFailed, load_engine
+from ml.serving.engines import Engine, InferenceFailed, Running, load_engine
 from ml.serving.parity import ParityError, compare
+from ml.serving.variants import Variant
 
 MAX_BATCH_PX: Final = 4_000_000  # pixels of the network's input in one run; bounds memory, not the result
 
@@ -21,13 +22,15 @@ class Predictor:
     Attributes:
         card: the artefact's.
         preprocessing: the card's.
-        engine: name of the engine that runs the network.
+        variant: what runs the network.
+        engine: its name.
     """
 
     def __init__(self, card: Card, engine: Engine) -> None:
         self.card = card
         self.preprocessing: Preprocessing = card.preprocessing
-        self.engine = engine.name
+        self.variant = engine.variant
+        self.engine = engine.variant.key
         self._engine = engine
 
     def predict(self, images: Sequence[np.ndarray], views: Sequence[str] | None = None) -> Prediction:
@@ -41,17 +44,25 @@ class Predictor:
             ImageUnusable: an image that the preprocessing can't take.
             InferenceFailed: the engine failed, or a score or map is not finite.
         """
+        seen_from = views if views is not None else [ANY_VIEW] * len(images)
+        return self._predict(
+            images, lambda part: self.preprocessing.apply(images[part], list(seen_from[part]))
+        )
+
+    def predict_resized(self, resized: Sequence[np.ndarray]) -> Prediction:
+        """Scores and maps of images that `Preprocessing.resized` gave; raises as `predict` does."""
+        return self._predict(resized, lambda part: self.preprocessing.normalised(resized[part]))
+
+    def _predict(
+        self, images: Sequence[np.ndarray], network_input: Callable[[slice], np.ndarray]
+    ) -> Prediction:
         if not len(images):
             raise ValueError("there is no image to predict")
         step = max(1, MAX_BATCH_PX // (self.preprocessing.height * self.preprocessing.width))
         step = min(step, self._engine.max_batch or step)
         raws, maps = [], []
         for start in range(0, len(images), step):
-            stop = start + step
-            batch = self.preprocessing.apply(
-                images[start:stop], views[start:stop] if views is not None else None
-            )
-            raw, heat_map = self._engine.run(batch)
+            raw, heat_map = self._engine.run(network_input(slice(start, start + step)))
             raws.append(raw)
             maps.append(heat_map)
         return self._checked(np.concatenate(raws), np.concatenate(maps), len(images))
@@ -76,13 +87,18 @@ class Predictor:
         )
 
 
-def load_predictor(folder: Path, engine: str | None = None, threads: int | None = None) -> Predictor:
+def load_predictor(
+    folder: Path, variant: Variant | str | None = None, running: Running | None = None
+) -> Predictor:
     """Loads an artefact and tries it on its held images before anything is judged by it.
+
+    At the training's precision the scores must be the training's. At a lower one they can't be: that no
+    verdict flips is for `ml.serving.gate` to say, on the scores that were measured on this machine.
 
     Args:
         folder: of the artefact.
-        engine: key of `ml.serving.engines.ENGINES`; None for the default.
-        threads: for one run of the network; None leaves it to the engine.
+        variant: the engine and precision, or its key; None for the default.
+        running: threads and batch sizes; None leaves them to the engine.
 
     Raises:
         ArtefactError: a file is missing, changed, of a later version, or can't be loaded.
@@ -92,8 +108,8 @@ def load_predictor(folder: Path, engine: str | None = None, threads: int | None 
     """
     card = read_card(folder)
     held = read_parity(folder, card)
-    predictor = Predictor(card, load_engine(engine, folder, card, threads))
-    difference = compare(held, predictor.predict(held.images, held.views), predictor.engine)
+    predictor = Predictor(card, load_engine(variant, folder, card, running))
+    difference = compare(held, predictor.predict(held.images, held.views), predictor.variant)
     if not difference.passed:
         raise ParityError(difference)
     return predictor

@@ -23,7 +23,7 @@ def measure_engines() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "model"
         _export(parts, folder)
-        predictors = {engine: load_predictor(folder, engine=engine) for engine in ("torch", "onnxruntime")}
+        predictors = {engine: load_predictor(folder, engine) for engine in ("torch", "onnxruntime")}
         times: dict[str, list[float]] = {engine: [] for engine in predictors}
         for turn in range(ROUNDS):
             image = parts[turn % len(parts)].image

@@ -10,6 +10,7 @@ from ml.methods.contract import Prediction
 from ml.preprocessing import Preprocessing
 from ml.scoring import Identity
 from ml.serving.artefact import ONNX, WEIGHTS, Card, ParityImages, write_card, write_parity
+from ml.serving.held_out import HeldOut, add_held_out
 
 SIZE = 16
 
@@ -24,9 +25,9 @@ def expected_of(images: list[np.ndarray]) -> Prediction:
     return Prediction(cells.mean(axis=(1, 2)), cells.astype(np.float32))
 
 
-def make_network(score_from: str = "mean") -> bytes:
+def make_network(score_from: str = "mean", size: int = SIZE) -> bytes:
     """An ONNX file; with `score_from` "log", a black image has no finite score."""
-    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 1, SIZE, SIZE])
+    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 1, size, size])
     score = helper.make_tensor_value_info("score", TensorProto.FLOAT, ["batch"])
     cells = helper.make_tensor_value_info("map", TensorProto.FLOAT, ["batch", 2, 2])
     nodes = [
@@ -64,3 +65,53 @@ def make_artefact(
     }
     write_card(folder, Card(**(values | card)))
     return folder
+
+
+def make_convolution(weights: tuple[float, ...] = (1.0, -1.0, 0.5, 2.0)) -> bytes:
+    """An ONNX file with a layer that int8 takes: 8 × 8 cells' means, four channels of them, their sum the map."""
+    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 1, SIZE, SIZE])
+    score = helper.make_tensor_value_info("score", TensorProto.FLOAT, ["batch"])
+    cells = helper.make_tensor_value_info("map", TensorProto.FLOAT, ["batch", 2, 2])
+    kernel = np.repeat(np.float32(weights), 64) / 64 / sum(weights)
+    nodes = [
+        helper.make_node("Conv", ["images", "kernel"], ["channels"], kernel_shape=[8, 8], strides=[8, 8]),
+        helper.make_node("ReduceSum", ["channels", "channel"], ["map"], keepdims=0),
+        helper.make_node("ReduceMean", ["map", "both"], ["score"], keepdims=0),
+    ]
+    constants = [
+        helper.make_tensor("kernel", TensorProto.FLOAT, [len(weights), 1, 8, 8], kernel),
+        helper.make_tensor("channel", TensorProto.INT64, [1], [1]),
+        helper.make_tensor("both", TensorProto.INT64, [2], [1, 2]),
+    ]
+    graph = helper.make_graph(nodes, "convolution", [images], [score, cells], constants)
+    opset = [helper.make_opsetid("", 18)]
+    return onnx.ModelProto.SerializeToString(helper.make_model(graph, opset_imports=opset, ir_version=8))
+
+
+def hold_out(folder: Path, *, scores: np.ndarray | None = None, count: int = 12) -> HeldOut:
+    """Adds held-out images to an artefact: every second is NG and brighter; and OK images to take scales from."""
+    rng = np.random.default_rng(1)
+    images = np.stack(
+        [rng.integers(160 * (i % 2), 160 * (i % 2) + 90, (SIZE, SIZE), dtype=np.uint8) for i in range(count)]
+    )
+    expected = expected_of(list(images)).scores if scores is None else scores
+    held = HeldOut(
+        images=images,
+        ids=np.arange(100, 100 + count),
+        is_ng=np.arange(count) % 2 == 1,
+        expected=expected,
+        of=3 * count,
+        calibration=images[::2],
+    )
+    add_held_out(folder, held)
+    return held
+
+
+def break_package(monkeypatch, folder: Path, name: str, how: str) -> None:
+    """In processes that are started from now on, importing a package does this."""
+    (folder / name).mkdir(parents=True)
+    (folder / name / "__init__.py").write_text(how)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+
+
+CRASH = "import ctypes; ctypes.string_at(0)"

@@ -14,6 +14,7 @@ from ml.serving.artefact import CARD, ArtefactError, read_card
 from ml.serving.engines import EngineUnavailable, InferenceFailed, available_engines
 from ml.serving.parity import ParityError, check_parity
 from ml.serving.predictor import Predictor, load_predictor
+from ml.serving.variants import Variant
 from tests.ml.serving.builders import SIZE, expected_of, make_artefact, make_images, make_network
 
 ROOT = Path(__file__).parents[3]
@@ -27,7 +28,7 @@ def folder(tmp_path):
 class FakeEngine:
     """Gives what it is told to, and remembers how it was asked."""
 
-    name = "fake"
+    variant = Variant("onnxruntime")
     max_batch = None
 
     def __init__(self, score=0.5, heat=0.0):
@@ -171,11 +172,3 @@ def test_an_engine_that_is_not_there_is_told_with_those_that_are(folder):
     assert set(available_engines()) >= {"onnxruntime", "torch"}
     with pytest.raises(EngineUnavailable, match="no engine 'tensorrt' here; there is onnxruntime"):
         load_predictor(folder, "tensorrt")
-
-
-def test_an_input_that_the_network_cannot_take_fails_as_inference(folder):
-    from ml.serving.engines import load_engine
-
-    engine = load_engine(None, folder, read_card(folder), threads=1)
-    with pytest.raises(InferenceFailed, match="ONNX Runtime failed"):
-        engine.run(np.zeros((1, 3, SIZE, SIZE), np.float32))
