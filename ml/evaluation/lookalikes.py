@@ -72,6 +72,15 @@ def _largest_group(count: int, pairs: np.ndarray) -> int:
     return int(np.bincount(roots, minlength=1).max())
 
 
+def count_alike(hashes: Sequence[str], others: Sequence[str]) -> int:
+    """How many images are near-identical to one of the others; 0 where they are too much alike to say."""
+    if not hashes or not others:
+        return 0
+    pairs = find_lookalikes([*hashes, *others]).pairs
+    roots = np.array(joined_groups(len(hashes) + len(others), [], pairs.tolist()))
+    return int(np.isin(roots[: len(hashes)], roots[len(hashes) :]).sum())
+
+
 def limit_of(packed: np.ndarray) -> int | None:
     """How many bits near-identical images of this dataset may be apart.
 

@@ -69,6 +69,11 @@ def groups_of_images(dataset: Dataset, images: Iterable[LabelledImage]) -> dict[
     }
 
 
+def fingerprints_of(datasets: Iterable[int]) -> dict[int, str]:
+    """By image, of all images of these datasets; empty where one has not been taken."""
+    return dict(Image.objects.filter(dataset__in=set(datasets)).values_list("pk", "fingerprint"))
+
+
 def file_count(dataset: Dataset) -> int:
     """The files that the images of a training came in: copies count."""
     return ImageSource.objects.filter(dataset=dataset, image__in=_usable(dataset)).count()

@@ -9,8 +9,10 @@ import numpy as np
 from annotation.models import Dataset
 from ml.choices import ScoreSplit
 from ml.evaluation.classes import ClassProbabilities
+from ml.evaluation.lookalikes import count_alike
 from ml.evaluation.report import report
 from ml.models import ModelVersion
+from ml.selectors import images as image_rows
 
 from . import memory
 from .fitting import SCORING_BATCH, ScoredImage
@@ -30,8 +32,8 @@ def evaluate_version(
         on_scored: is told how many of how many images are done.
 
     Returns:
-        The report that every method shares. Its "split" tells how many of the images the model was fitted on:
-        figures on those are too good.
+        The report that every method shares. Its "split" tells how many of the images the model was fitted on,
+        and how many more are near-identical to one of those: figures on these are too good.
 
     Raises:
         DatasetUnsuitable: nothing is labelled.
@@ -51,7 +53,6 @@ def evaluate_version(
     )
     if point:
         evaluation["threshold"] = {"value": point.ng_at, "reason": point.reason}
-    fitted_on = _fitted_on(version)
     return report(
         method=version.method,
         dataset=dataset.slug,
@@ -60,7 +61,7 @@ def evaluate_version(
             "by": "none",
             "folds": 0,
             "seed": version.job.seed,
-            "seen_in_training": sum(image.sha256 in fitted_on for image in images),
+            **_overlap(version, dataset, images),
         },
         evaluation=evaluation,
         images=[image_entry(one) for one in scored],
@@ -97,7 +98,15 @@ def _score(
     return scored, ClassProbabilities(tuple(names), np.concatenate(rows))
 
 
-def _fitted_on(version: ModelVersion) -> set[str]:
-    """Contents of the images that the exported model was fitted on: all of the snapshot after folds."""
+def _overlap(version: ModelVersion, dataset: Dataset, images: Sequence[SnapshotImage]) -> dict[str, int]:
+    """How many images are, byte for byte or by their look, among those that the exported model was fitted on.
+
+    After a hold-out that is the training part of the snapshot, after folds all of it.
+    """
     is_final_fit = version.job.folds > 0
-    return {image.sha256 for image in frozen_images(version.job.snapshot) if is_final_fit or image.fold < 0}
+    fitted_on = [image for image in frozen_images(version.job.snapshot) if is_final_fit or image.fold < 0]
+    contents = {image.sha256 for image in fitted_on}
+    unseen = [image.id for image in images if image.sha256 not in contents]
+    look = image_rows.fingerprints_of([dataset.pk, version.dataset_id])
+    alike = count_alike([look[image] for image in unseen], [look.get(image.id, "") for image in fitted_on])
+    return {"seen_in_training": len(images) - len(unseen), "near_identical_to_training": alike}

@@ -6,13 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
+from annotation.decoding import decode_image
 from ml.choices import JobState
 from ml.methods.declarations import METHODS
 from ml.models import ModelVersion, OperatingPoint, TrainingJob
+from ml.services.snapshots import frozen_images
+from ml.services.training_sets import image_path
 from tests import children
 from tests.ml.factories import TINY, make_dataset
 from tests.ml.toy import TOY
@@ -151,6 +155,18 @@ class TestEvaluate:
         seen = report["split"]["seen_in_training"]
         assert seen == version.scores.filter(split="training").count()
         assert f"{seen} of 28 images were in this model's training" in capsys.readouterr().err
+
+    def test_images_that_look_like_trained_ones_are_pointed_out(self, version, tmp_path, capsys):
+        fitted = frozen_images(version.job.snapshot)
+        trained = next(image for image in fitted if image.fold < 0)
+        other = make_dataset(ok=20, ng=2, name="Nuts", first=500)
+        darker = (decode_image(image_path(trained)) * 0.8).astype(np.uint8)
+        other.add_pixels(darker, is_ng=trained.is_ng)
+        out = tmp_path / "evaluated.json"
+        call_command("evaluate", str(version.pk), "nuts", "--json", str(out))
+        split = json.loads(out.read_text())["split"]
+        assert (split["seen_in_training"], split["near_identical_to_training"]) == (0, 1)
+        assert "Near-identical to one that was: 1 more." in capsys.readouterr().err
 
     def test_serving_gives_the_scores_that_training_gave(self, version, tmp_path):
         out = tmp_path / "evaluated.json"

@@ -42,9 +42,11 @@ class Command(BaseCommand):
         except (DomainError, ImageMissing, ImageUnusable, ArtefactError, EngineUnavailable, InferenceFailed,
                 ParityError) as error:  # fmt: skip
             raise CommandError(str(error)) from error
-        seen, total = report["split"]["seen_in_training"], len(report["images"])
-        if seen:
+        split, total = report["split"], len(report["images"])
+        if seen := split["seen_in_training"]:
             say(f"{seen} of {total} images were in this model's training: figures are too good.")
+        if alike := split["near_identical_to_training"]:
+            say(f"Near-identical to one that was: {alike} more. Figures on those are too good as well.")
         write_json(options["json"], report)
 
 

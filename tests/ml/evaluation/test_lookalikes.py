@@ -4,7 +4,7 @@ import zlib
 import numpy as np
 import pytest
 
-from ml.evaluation.lookalikes import MOST_BITS_APART, find_lookalikes, limit_of, near_pairs
+from ml.evaluation.lookalikes import MOST_BITS_APART, count_alike, find_lookalikes, limit_of, near_pairs
 
 
 def hashes_of(bits: np.ndarray) -> list[str]:
@@ -96,6 +96,14 @@ def test_ten_thousand_images_are_not_compared_all_with_all_and_hardly_a_pair_is_
     same_tile = pairs[:, 0] // 4 == pairs[:, 1] // 4
     assert same_tile.all()
     assert len(pairs) >= 0.999 * 2500 * 6
+
+
+def test_images_like_one_of_another_set_are_counted_once_each():
+    others = unlike(100)
+    new = np.vstack([unlike(50, seed=7), changed(others[3], 10), changed(others[3], 12, seed=1)])
+    assert count_alike(hashes_of(new), hashes_of(others)) == 2
+    assert count_alike(hashes_of(new[:50]), hashes_of(others)) == 0
+    assert count_alike([], hashes_of(others)) == count_alike(hashes_of(new), []) == 0
 
 
 def test_a_missing_hash_joins_nothing_and_keeps_the_numbers():
