@@ -35,9 +35,10 @@ class PreparedImages:
         Raises:
             ImageUnusable: the preprocessing can't take the image.
         """
-        return self._preprocessing.normalised([self._resized(index) for index in indices])
+        return self._preprocessing.normalised([self.resized(index) for index in indices])
 
-    def _resized(self, index: int) -> np.ndarray:
+    def resized(self, index: int) -> np.ndarray:
+        """One image as it is resized, uint8 [H, W] or [H, W, 3]; not to be changed."""
         kept = self._kept.get(index)
         if kept is not None:
             return kept
