@@ -336,4 +336,25 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(
+            name='ServingMeasurement',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('machine', models.CharField(help_text='See ml.serving.machine.', max_length=16)),
+                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('done', 'Done'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='queued', max_length=16)),
+                ('progress', models.FloatField(default=0.0, help_text='0 to 1.')),
+                ('stage_text', models.CharField(blank=True, max_length=200)),
+                ('error', models.TextField(blank=True)),
+                ('measured', models.JSONField(default=dict, help_text='See ml.serving.measured.Measured.')),
+                ('worker', models.CharField(blank=True, max_length=120)),
+                ('heartbeat_at', models.DateTimeField(blank=True, null=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('model_version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='serving_measurements', to='ml.modelversion')),
+            ],
+            options={
+                'ordering': ['-id'],
+                'constraints': [models.UniqueConstraint(fields=('model_version', 'machine'), name='one_measurement_per_version_and_machine')],
+            },
+        ),
     ]

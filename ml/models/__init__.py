@@ -1,7 +1,16 @@
 from .fold import FoldFit
 from .job import TrainingJob
 from .operating_point import OperatingPoint
+from .serving import ServingMeasurement
 from .snapshot import Snapshot
 from .version import ImageScore, ModelVersion
 
-__all__ = ["FoldFit", "ImageScore", "ModelVersion", "OperatingPoint", "Snapshot", "TrainingJob"]
+__all__ = [
+    "FoldFit",
+    "ImageScore",
+    "ModelVersion",
+    "OperatingPoint",
+    "ServingMeasurement",
+    "Snapshot",
+    "TrainingJob",
+]
