@@ -7,9 +7,9 @@ const COLOURS = { line: "#000", mark: "#f00", grid: "#888" };
 const roc = { threshold: [null, 0.9, 0.2], overkill: [0, 0, 1], recall: [0, 0.5, 1] };
 
 test("the dot on the ROC is where the threshold's rates are", () => {
-  const judged = judge(sortScores([0.1, 0.6], [0.5, 0.9]), 0.55);
+  const judged = judge(sortScores([0.1, 0.2, 0.3, 0.6], [0.5, 0.9]), 0.55);
   const dot = rocChart(roc, judged, COLOURS).traces.at(-1);
-  assert.deepEqual([dot.x, dot.y], [[0.5], [0.5]]);
+  assert.deepEqual([dot.x, dot.y], [[0.25], [0.5]]);
 });
 
 test("without NG images there is no dot", () => {
