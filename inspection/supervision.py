@@ -90,16 +90,24 @@ def web_program(host: str, port: int) -> Program:
     )
 
 
-def worker_program(queue: str, *, is_beating: bool = False) -> Program:
-    """A Celery worker that takes one task at a time, so that a training never holds up an import."""
+def worker_program(queue: str, *, is_beating: bool = False, at_once: int = 1) -> Program:
+    """A Celery worker of a queue of its own, so that a training never holds up an import.
+
+    Args:
+        queue: that it takes its tasks from.
+        is_beating: whether it also sends what is due by the clock.
+        at_once: tasks that it runs at a time; they share the processor's cores.
+    """
     beat = ("--beat",) if is_beating else ()
+    share = (f"OMP_NUM_THREADS={max(1, (os.cpu_count() or 1) // at_once)}",) if at_once > 1 else ()
     return Program(
         name=f"worker-{queue}",
         command=(
             # A training yields to the line and the web; its threads sleep while they wait, they don't spin.
-            *("env", "OMP_WAIT_POLICY=PASSIVE", "nice", "-n", "5"),
+            *("env", "OMP_WAIT_POLICY=PASSIVE", *share, "nice", "-n", "5"),
             *(sys.executable, "-m", "celery", "--app", "inspection.config", "worker", *beat),
-            *("--queues", queue, "--concurrency", "1", "--hostname", f"{queue}@%h", "--loglevel", "INFO"),
+            *("--queues", queue, "--concurrency", str(at_once), "--hostname", f"{queue}@%h"),
+            *("--loglevel", "INFO"),
             *("--without-gossip", "--without-mingle"),
         ),
         priority=20,

@@ -48,7 +48,8 @@ def fold_states(job: TrainingJob) -> list[dict[str, Any]]:
     if not job.folds:
         return []
     rows = FoldFit.objects.filter(job=job).order_by("fold")
-    return list(rows.values("fold", "state", "progress", "stage_text", "worker", "attempts"))
+    columns = rows.values("fold", "state", "progress", "stage_text", "worker", "attempts")
+    return [{**row, "state_text": str(JobState(row["state"]).label)} for row in columns]
 
 
 def job_curves(job: TrainingJob) -> dict[str, list[list[float]]]:

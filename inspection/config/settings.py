@@ -168,6 +168,8 @@ CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {
     "retry_policy": {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 0.5}
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# Trainings, and folds of them, that this machine runs at a time. On a few cores they only slow each other.
+TRAININGS_AT_ONCE = read("int", "TRAININGS_AT_ONCE", default=1, validate=validate.Range(min=1, max=64))
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {

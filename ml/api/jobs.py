@@ -11,11 +11,13 @@ from rest_framework.response import Response
 
 from annotation.choices import Role
 from annotation.models import Dataset
+from ml import events
 from ml.choices import JobState
 from ml.methods.declarations import METHODS
-from ml.models import TrainingJob
+from ml.models import FoldFit, ModelVersion, TrainingJob
 from ml.selectors import jobs as job_rows
 from ml.services import jobs
+from ml.services.repeating import queue_like
 from ml.tasks import ask_for_training
 
 
@@ -41,10 +43,23 @@ class JobSerializer(serializers.ModelSerializer):
         return version and version.pk
 
 
-class JobDetailSerializer(JobSerializer):
-    class Meta(JobSerializer.Meta):
-        fields = [*JobSerializer.Meta.fields, "curves", "log"]
+class FoldSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = FoldFit
+        fields = ["fold", "state", "progress", "stage_text", "attempts", "worker"]
         read_only_fields = fields
+
+
+class JobDetailSerializer(JobSerializer):
+    curves = serializers.SerializerMethodField(help_text="{series: [[step, value], …]}")
+    fold_fits = FoldSerializer(many=True, read_only=True, help_text="Empty without cross-validation.")
+
+    class Meta(JobSerializer.Meta):
+        fields = [*JobSerializer.Meta.fields, "fold_fits", "curves", "log"]
+        read_only_fields = fields
+
+    def get_curves(self, job: TrainingJob) -> dict[str, list[list[float]]]:
+        return events.job_curves(job)
 
 
 class NewJobSerializer(serializers.Serializer):
@@ -63,6 +78,16 @@ class NewJobSerializer(serializers.Serializer):
         required=False, default=0, min_value=0, max_value=20, help_text="0: one grouped hold-out split."
     )
     seed = serializers.IntegerField(required=False, default=0, min_value=0, max_value=2**31 - 1)
+
+
+class JobLikeSerializer(serializers.Serializer):
+    model_version = serializers.PrimaryKeyRelatedField(queryset=ModelVersion.objects.all())
+    dataset = serializers.SlugRelatedField(
+        slug_field="slug",
+        queryset=Dataset.objects.all(),
+        required=False,
+        help_text="Left out: the very images, labels and split that the model was trained on.",
+    )
 
 
 class JobFilter(filters.FilterSet):
@@ -95,6 +120,17 @@ class JobViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
         asked = NewJobSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         job = jobs.queue_job(author=request.user, **asked.validated_data)
+        ask_for_training(job)
+        return Response(JobSerializer(job).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=JobLikeSerializer, responses={201: JobSerializer})
+    @action(detail=False, methods=["post"])
+    def like(self, request: Request) -> Response:
+        """Train a model again from its card. 409 where the card was edited or its snapshot is unknown."""
+        asked = JobLikeSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        given = asked.validated_data
+        job = queue_like(version=given["model_version"], dataset=given.get("dataset"), author=request.user)
         ask_for_training(job)
         return Response(JobSerializer(job).data, status=status.HTTP_201_CREATED)
 

@@ -42,6 +42,16 @@ def test_the_supervisor_understands_every_program(tmp_path, control):
     assert names == {"redis", "web", "worker-cpu", "worker-io", "plc-simulator", "demo"}
 
 
+def test_trainings_that_run_at_once_share_the_cores(monkeypatch):
+    monkeypatch.setattr(supervision.os, "cpu_count", lambda: 6)
+    alone = supervision.worker_program("cpu").command
+    assert alone[alone.index("--concurrency") + 1] == "1"
+    assert not any(word.startswith("OMP_NUM_THREADS") for word in alone)
+    four = supervision.worker_program("cpu", at_once=4).command
+    assert four[four.index("--concurrency") + 1] == "4"
+    assert "OMP_NUM_THREADS=1" in four
+
+
 def test_a_path_with_blanks_and_percent_signs_stays_one_word(tmp_path, control):
     root = tmp_path / "100% my plant"
     root.mkdir()

@@ -101,6 +101,8 @@ def test_the_report_is_all_that_standard_output_has(dataset, capsys):
         (["bolts", "--method", "weak", "--preset", "tarot"], "tarot"),
         (["bolts", "--method", "weak", "--folds", "1"], "folds"),
         (["--resume", "77"], "no job 77"),
+        (["--like", "77"], "no model version 77"),
+        (["--like", "77", "--method", "weak", "--seed", "3"], "--like takes method, seed from"),
         (["bolts", "--method", "weak", "--json", "/no/such/folder/x.json"], "no such folder"),
     ],
 )
@@ -114,6 +116,18 @@ def test_a_dataset_without_ng_is_refused(media):
     make_dataset(ok=20)
     with pytest.raises(CommandError, match="At least 5 NG images are needed; there are 0"):
         call_command("train", "bolts", "--method", "weak")
+
+
+def test_a_model_is_trained_again_from_its_card_to_the_same_scores(dataset, tmp_path):
+    first = train(tmp_path / "first.json", "--seed", "4", "--folds", "2", "--set", "iterations=7")
+    dataset.add(is_ng=True)
+    again = tmp_path / "again.json"
+    call_command("train", "--like", str(first["model_version"]), "--json", str(again))
+    report = json.loads(again.read_text())
+    for name in ("method", "dataset", "split", "n", "metrics", "threshold", "images"):
+        assert report[name] == first[name]
+    call_command("train", "--like", str(first["model_version"]), "--dataset", "bolts", "--json", str(again))
+    assert json.loads(again.read_text())["n"] == {"ok": 14, "ng": 15}
 
 
 def test_ctrl_c_keeps_the_checkpoint_says_how_to_resume_and_resuming_ends_well(dataset, tmp_path):

@@ -1,5 +1,6 @@
 """Training on a real Celery worker over a real Redis, and what happens when it is killed."""
 
+import json
 import os
 import signal
 import subprocess
@@ -16,28 +17,32 @@ from django.conf import settings
 from django.utils import timezone
 
 from ml.choices import JobState
-from ml.models import ModelVersion, TrainingJob
+from ml.methods.declarations import METHODS
+from ml.models import FoldFit, ModelVersion, TrainingJob
 from ml.services import jobs
 from ml.services.fitting import checkpoint_folder
-from ml.tasks import requeue_lost_jobs, train
+from ml.services.reports import report_of_version
+from ml.tasks import ask_for_training, requeue_lost_jobs
 from tests import children
 from tests.ml.factories import TINY, DatasetFactory, make_dataset
+from tests.ml.toy import TOY
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 # Long enough to be caught in the middle.
-LONG = TINY | {"stage1_iterations": 70}
-TIMEOUT_S = 60
+LONG = {"iterations": 3000}
+TIMEOUT_S = 120
 
 
 @pytest.fixture
-def dataset(redis_server) -> DatasetFactory:
+def dataset(redis_server, monkeypatch) -> DatasetFactory:
+    monkeypatch.setitem(METHODS, "toy", TOY)
     redis_server.flushdb()
     return make_dataset(ok=12, ng=12)
 
 
 @contextmanager
-def worker() -> Iterator[subprocess.Popen]:
+def worker(*, at_once: int = 1) -> Iterator[subprocess.Popen]:
     """`celery worker` in a process group of its own, on the test's database, Redis and folders."""
     with (Path(settings.VAR_DIR) / "worker.log").open("a") as log:
         process = subprocess.Popen(
@@ -46,12 +51,12 @@ def worker() -> Iterator[subprocess.Popen]:
                 "-m",
                 "celery",
                 "-A",
-                "inspection.config",
+                "tests.ml.toy_app",
                 "worker",
                 "-Q",
                 "io,cpu",
                 "-c",
-                "1",
+                str(at_once),
                 "-l",
                 "info",
             ],
@@ -100,15 +105,35 @@ def age_heartbeat(job: TrainingJob) -> None:
     TrainingJob.objects.filter(pk=job.pk).update(heartbeat_at=timezone.now() - timedelta(minutes=1))
 
 
-def queue(dataset: DatasetFactory, parameters: dict = LONG) -> TrainingJob:
-    job = jobs.queue_job(dataset=dataset.dataset, method="weak", parameters=parameters)
-    train.delay(job.pk)
+def queue(
+    dataset: DatasetFactory, parameters: dict = LONG, folds: int = 0, method: str = "toy"
+) -> TrainingJob:
+    job = jobs.queue_job(dataset=dataset.dataset, method=method, parameters=parameters, folds=folds)
+    ask_for_training(job)
     return job
+
+
+def folds_of(job: TrainingJob) -> list[FoldFit]:
+    return list(FoldFit.objects.filter(job=job).order_by("fold"))
+
+
+def are_midway(*folds: int) -> Callable[[TrainingJob], bool]:
+    """Whether these folds of a job are all under way."""
+
+    def look(job: TrainingJob) -> bool:
+        rows = [row for row in folds_of(job) if row.fold in folds]
+        return all(row.state == JobState.RUNNING and row.progress > 0.05 for row in rows)
+
+    return look
+
+
+def process_of(fold: FoldFit) -> int:
+    return int(fold.worker.rsplit(":", 1)[1])
 
 
 def test_a_job_runs_on_a_worker(dataset):
     with worker():
-        job = queue(dataset, TINY)
+        job = queue(dataset, {})
         wait_for(job, is_done)
     assert (job.state, job.attempts) == (JobState.DONE, 1)
     assert (Path(settings.ARTEFACT_DIR) / job.model_version.artefact).is_dir()
@@ -163,6 +188,93 @@ def test_cancelling_stops_the_worker_and_keeps_the_checkpoint(dataset):
         wait_for(job, lambda job: job.state == JobState.CANCELLED)
         assert any(checkpoint_folder(job).iterdir())
         jobs.resume_job(job=job, actor=None)
-        train.delay(job.pk)
+        ask_for_training(job)
+        wait_for(job, is_done)
+    assert job.state == JobState.DONE
+
+
+@pytest.mark.slow
+def test_folds_take_turns_on_one_process_and_give_the_very_scores_of_a_command(dataset, tmp_path):
+    with worker():
+        job = queue(dataset, TINY, folds=2, method="weak")
+        wait_for(job, is_done)
+    assert (job.state, [fold.attempts for fold in folds_of(job)]) == (JobState.DONE, [1, 1])
+    assert {name.split(":")[0] for fold in folds_of(job) for name in fold.curves} == {
+        "Fold 1 of 2", "Fold 2 of 2",
+    }  # fmt: skip
+    out = tmp_path / "report.json"
+    overrides = [part for name, value in TINY.items() for part in ("--set", f"{name}={value}")]
+    subprocess.run(
+        [
+            *(sys.executable, "manage.py", "train", "bolts", "--method", "weak", "--folds", "2"),
+            *(*overrides, "--json", str(out)),
+        ],
+        env=children.environment(),
+        cwd=settings.BASE_DIR,
+        check=True,
+        capture_output=True,
+    )
+    by_command, by_worker = json.loads(out.read_text()), report_of_version(job.model_version)
+    assert by_command["images"] == by_worker["images"]
+    assert by_command["metrics"] == by_worker["metrics"]
+
+
+@pytest.mark.slow
+def test_of_two_folds_at_once_only_the_one_whose_process_was_killed_is_fitted_again(dataset):
+    with worker(at_once=2):
+        job = queue(dataset, folds=2)
+        wait_for(job, are_midway(0, 1))
+        killed = folds_of(job)[0]
+        os.kill(process_of(killed), signal.SIGKILL)
+        FoldFit.objects.filter(pk=killed.pk).update(heartbeat_at=timezone.now() - timedelta(minutes=1))
+        requeue_lost_jobs.delay()
+        wait_for(job, is_done)
+    assert (job.state, job.attempts) == (JobState.DONE, 1)
+    assert [fold.attempts for fold in folds_of(job)] == [2, 1]
+    assert ModelVersion.objects.get().scores.count() == 24
+
+
+@pytest.mark.slow
+def test_a_worker_killed_in_the_second_fold_leaves_the_first_one_done(dataset):
+    with worker() as first:
+        job = queue(dataset, folds=2)
+        wait_for(job, are_midway(1))
+        kill_all(first)
+    FoldFit.objects.filter(fold=1).update(heartbeat_at=timezone.now() - timedelta(minutes=1))
+    with worker():
+        wait_for(job, is_done)
+    assert (job.state, [fold.attempts for fold in folds_of(job)]) == (JobState.DONE, [1, 2])
+
+
+@pytest.mark.slow
+def test_a_broker_that_lost_its_memory_costs_no_fold(dataset, redis_server):
+    with worker():
+        job = queue(dataset, folds=2)
+        wait_for(job, are_midway(0))
+        redis_server.flushdb()
+        wait_for(job, lambda _job: folds_of(job)[0].state == JobState.DONE)
+        long_ago = timezone.now() - timedelta(hours=1)
+        FoldFit.objects.update(asked_at=long_ago)
+        requeue_lost_jobs.delay()
+        wait_for(job, are_midway(1))
+        redis_server.flushdb()
+        wait_for(job, lambda _job: folds_of(job)[1].state == JobState.DONE)
+        TrainingJob.objects.update(asked_at=long_ago)
+        requeue_lost_jobs.delay()
+        wait_for(job, is_done)
+    assert (job.state, [fold.attempts for fold in folds_of(job)]) == (JobState.DONE, [1, 1])
+
+
+@pytest.mark.slow
+def test_cancelling_stops_both_folds_and_resuming_goes_on_with_both(dataset):
+    with worker(at_once=2):
+        job = queue(dataset, folds=2)
+        wait_for(job, are_midway(0, 1))
+        jobs.cancel_job(job=job, actor=None)
+        wait_for(job, lambda job: job.state == JobState.CANCELLED)
+        assert {fold.state for fold in folds_of(job)} == {JobState.QUEUED}
+        assert len(list(checkpoint_folder(job).glob("fold-*/*"))) >= 2
+        jobs.resume_job(job=job, actor=None)
+        ask_for_training(job)
         wait_for(job, is_done)
     assert job.state == JobState.DONE

@@ -90,7 +90,7 @@ class Command(BaseCommand):
         root, var = Path(settings.BASE_DIR), Path(settings.VAR_DIR)
         programs = [
             supervision.web_program(settings.HOST, settings.PORT),
-            supervision.worker_program("cpu"),
+            supervision.worker_program("cpu", at_once=settings.TRAININGS_AT_ONCE),
             supervision.worker_program("io", is_beating=True),
             supervision.daemon_program(root, "follow-lines", "follow_lines"),
         ]

@@ -1,4 +1,4 @@
-"""`manage.py train DATASET --method weak`: the training page's path, in this process."""
+"""`manage.py train DATASET --method weak`, or `train --like 3`: the training page's path, in this process."""
 
 import json
 import signal
@@ -16,9 +16,10 @@ from annotation.errors import DomainError
 from ml.choices import JobState
 from ml.management.console import check_writable, find_dataset, say, write_json
 from ml.methods.declarations import METHODS
-from ml.models import TrainingJob
+from ml.models import ModelVersion, TrainingJob
 from ml.services import claims, jobs
 from ml.services.execution import run_claimed_job
+from ml.services.repeating import queue_like
 from ml.services.reporter import JobReporter
 from ml.services.reports import report_of_version
 
@@ -26,7 +27,8 @@ from ml.services.reports import report_of_version
 class Command(BaseCommand):
     help = (
         "Train a method on a dataset in this process. The report goes to --json (else to standard output), "
-        "progress to standard error. Ctrl-C stops and keeps the checkpoint; --resume goes on from it."
+        "progress to standard error. Ctrl-C stops and keeps the checkpoint; --resume goes on from it. --like "
+        "trains a model again from its card, to the same scores on the same machine with as many threads."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -37,6 +39,15 @@ class Command(BaseCommand):
         parser.add_argument("--folds", type=int, default=0, help="cross-validate; 0: one hold-out split")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--resume", type=int, metavar="JOB", help="go on with a job that was stopped")
+        parser.add_argument(
+            "--like",
+            type=int,
+            metavar="MODEL",
+            help="train a model version again: its method, parameters, seed and split, on the same images",
+        )
+        parser.add_argument(
+            "--dataset", dest="newest", metavar="DATASET", help="with --like: on this one, as labelled now"
+        )
         parser.add_argument(
             "--json", default="-", metavar="OUT", help="file for the report; - is standard output"
         )
@@ -66,6 +77,8 @@ class Command(BaseCommand):
             if job is None:
                 raise CommandError(f"There is no job {options['resume']}.")
             jobs.resume_job(job=job, actor=None)
+        elif options["like"]:
+            job = _queued_like(options)
         else:
             job = self._queued(options)
         claimed = claims.claim_job(job.pk, worker=claims.worker_name("command"))
@@ -75,7 +88,10 @@ class Command(BaseCommand):
 
     def _queued(self, options: dict[str, Any]) -> TrainingJob:
         if not (options["dataset"] and options["method"]):
-            raise CommandError("Say which dataset and --method to train, or which job to --resume.")
+            raise CommandError(
+                "Say which dataset and --method to train, which model to train --like, or which job "
+                "to --resume."
+            )
         return jobs.queue_job(
             dataset=find_dataset(options["dataset"]),
             method=options["method"],
@@ -84,6 +100,17 @@ class Command(BaseCommand):
             folds=options["folds"],
             seed=options["seed"],
         )
+
+
+def _queued_like(options: dict[str, Any]) -> TrainingJob:
+    given = [name for name in ("method", "preset", "overrides", "folds", "seed") if options[name]]
+    if given:
+        raise CommandError(f"--like takes {', '.join(given)} from the model's card; leave them out.")
+    version = ModelVersion.objects.select_related("dataset").filter(pk=options["like"]).first()
+    if version is None:
+        raise CommandError(f"There is no model version {options['like']}.")
+    newest = options["newest"] or options["dataset"]
+    return queue_like(version=version, dataset=find_dataset(newest) if newest else None)
 
 
 def _parsed(override: str) -> tuple[str, Any]:

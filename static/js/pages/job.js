@@ -13,12 +13,27 @@ const first = JSON.parse(document.getElementById("job-row").textContent);
 
 const shown = { job: first.job, curves: first.curves, samples: [], isLog: false, stage: null };
 
+function badgeOf(state, text) {
+  const badge = document.createElement("span");
+  badge.className = `badge bg-${STATE_COLOURS[state] ?? "secondary"}-lt`;
+  badge.textContent = text;
+  return badge;
+}
+
+function showFolds() {
+  for (const fold of shown.job.folds) {
+    const row = document.querySelector(`[data-fold="${fold.fold}"]`);
+    const cell = (name) => row.querySelector(`[data-part="${name}"]`);
+    cell("state").replaceChildren(badgeOf(fold.state, fold.state_text));
+    cell("progress").value = fold.progress;
+    cell("percent").textContent = `${Math.round(100 * fold.progress)} %`;
+  }
+}
+
 function showState() {
   const { job } = shown;
-  const badge = document.createElement("span");
-  badge.className = `badge bg-${STATE_COLOURS[job.state] ?? "secondary"}-lt`;
-  badge.textContent = job.is_cancel_requested && job.state === "running" ? `${job.state_text} …` : job.state_text;
-  part("state").replaceChildren(badge);
+  const text = job.is_cancel_requested && job.state === "running" ? `${job.state_text} …` : job.state_text;
+  part("state").replaceChildren(badgeOf(job.state, text));
   part("state").dataset.state = job.state;
   part("stage").textContent = job.stage_text;
   part("percent").textContent = `${Math.round(100 * job.progress)} %`;
@@ -33,6 +48,7 @@ function showState() {
   const link = part("model-link");
   link.hidden = !job.model_url;
   if (job.model_url) link.href = job.model_url;
+  showFolds();
 }
 
 function showStages(stages) {
