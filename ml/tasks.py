@@ -18,8 +18,8 @@ from django.db import connection, transaction
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from ml.models import TrainingJob
-from ml.services import claims, lost
+from ml.models import ModelVersion, TrainingJob
+from ml.services import claims, lost, serving
 from ml.services.execution import run_claimed_fold, run_claimed_job
 
 logger = logging.getLogger(__name__)
@@ -59,8 +59,29 @@ def train(self: Task, job_id: int) -> None:
     if claims.open_folds(job_id):
         return
     job = claims.claim_job(job_id, worker=_worker(self))
-    if job is not None:
-        run_claimed_job(job)
+    version = run_claimed_job(job) if job is not None else None
+    if version is not None:
+        ask_for_measurement(version)
+
+
+def ask_for_measurement(version: ModelVersion) -> None:
+    """Asks a worker to measure how quick a version is there; a line that judges by it measures on its own."""
+    transaction.on_commit(partial(_send_measurement, version.pk))
+
+
+def _send_measurement(version_id: int) -> None:
+    try:
+        measure_serving.apply_async((version_id,), priority=FINAL_FIT_PRIORITY)
+    except (OperationalError, RedisError) as error:
+        logger.warning("Model version %d is not measured: the broker can't be reached: %s", version_id, error)
+
+
+@shared_task(bind=True)
+def measure_serving(self: Task, version_id: int) -> None:
+    """Measures a version on this machine; does nothing where that is done, or another process is at it."""
+    version = ModelVersion.objects.filter(pk=version_id).first()
+    if version is not None:
+        serving.measure_version(version, worker=_worker(self))
 
 
 # A chord counts its header's results, so this one task keeps its (empty) result.
@@ -77,6 +98,8 @@ def requeue_lost_jobs() -> None:
     """Asks workers for what was lost with a worker or with a message."""
     for job_id in lost.find_lost_jobs():
         _send(job_id)
+    for version_id in serving.find_lost():
+        _send_measurement(version_id)
 
 
 def _worker(task: Task) -> str:
@@ -92,4 +115,5 @@ def look_for_lost_jobs(**_kwargs: object) -> None:
 def give_back_jobs(sender: str, **_kwargs: object) -> None:
     """A worker that is told to end gives its jobs back, so that ending it does not count as losing it."""
     claims.release_jobs(f"{sender}:")
+    serving.release_measurements(f"{sender}:")
     connection.close()

@@ -18,6 +18,7 @@ from ml.models import ImageScore, ModelVersion, TrainingJob
 from . import memory
 from .artefacts import publish_artefact, remove_artefact, unfinished_artefact
 from .fitting import Fitting, ScoredImage, Trial, checkpoint_folder, fit_job
+from .held_out import keep_held_out
 from .measuring import measure_scored
 from .operating_points import save_operating_point
 from .provenance import machine, versions
@@ -94,6 +95,9 @@ def _export(fitting: Fitting, job: TrainingJob, measured: Mapping[str, Any], fol
         parity_images=[read_pixels(one.image) for one in held],
         parity_views=[one.image.view for one in held],
     )
+    keep_held_out(
+        folder, fitting.model, fitting.scored, threshold=measured["threshold"]["value"], folds=job.folds
+    )
 
 
 def _parity_images(scored: Sequence[ScoredImage]) -> list[ScoredImage]:
@@ -107,18 +111,23 @@ def _parity_images(scored: Sequence[ScoredImage]) -> list[ScoredImage]:
 def _checked(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The parity of every serving engine with the training framework, and the card, as JSON.
 
+    PyTorch is loaded here already; the others are tried apart, as one that crashes would take the fit along.
+
     Raises:
         ModelUnservable: the artefact can't be served, or no engine gives the training framework's scores.
     """
     from ml.serving.artefact import ArtefactError, verify_artefact
-    from ml.serving.engines import EngineUnavailable, InferenceFailed
-    from ml.serving.parity import check_parity
+    from ml.serving.trials import check_parity_apart
 
     try:
         card = verify_artefact(folder)
-        parity = check_parity(folder)
-    except (ArtefactError, EngineUnavailable, InferenceFailed) as error:
+        parity = check_parity_apart(folder, here="torch")
+    except ArtefactError as error:
         raise ModelUnservable(f"The model was trained, but can't be served: {error}") from error
+    if not parity.engines:
+        raise ModelUnservable(
+            f"The model was trained, but can't be served: {'; '.join(parity.refused.values())}"
+        )
     if not any(engine.passed for engine in parity.engines.values()):
         raise ModelUnservable(
             f"The model was trained, but served scores differ from it by up to {parity.max_difference:.3g}, "

@@ -1,7 +1,7 @@
 """Whether an engine gives the scores that the training framework gave, on images held in the artefact."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,21 +37,27 @@ class EngineParity:
 
 @dataclass(frozen=True)
 class ParityReport:
-    """Every engine that was tried; `passed` means all of them."""
+    """Every engine that was tried; `passed` means all of them.
+
+    Attributes:
+        engines: those that gave scores, by name.
+        refused: why, by name, those that could not.
+    """
 
     engines: Mapping[str, EngineParity]
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def max_difference(self) -> float:
-        return max(one.max_difference for one in self.engines.values())
+        return max((one.max_difference for one in self.engines.values()), default=0.0)
 
     @property
     def spread(self) -> float:
-        return max(one.spread for one in self.engines.values())
+        return max((one.spread for one in self.engines.values()), default=0.0)
 
     @property
     def passed(self) -> bool:
-        return all(one.passed for one in self.engines.values())
+        return not self.refused and all(one.passed for one in self.engines.values())
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -59,6 +65,7 @@ class ParityReport:
             "spread": self.spread,
             "passed": self.passed,
             "engines": {name: asdict(one) for name, one in self.engines.items()},
+            "refused": dict(self.refused),
         }
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from ml.serving.artefact import ArtefactError
+from ml.serving.artefact import ArtefactError, verify_artefact
 from ml.serving.engines import EngineUnavailable, InferenceFailed, Running
-from ml.serving.parity import EngineParity
-from ml.serving.variants import Variant
+from ml.serving.parity import EngineParity, ParityReport, check_parity
+from ml.serving.variants import EXACT, Variant
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PATIENCE_S: Final = 300.0
@@ -129,3 +129,36 @@ def try_variant(folder: Path, variant: Variant, running: Running, *, nice: int =
         raise EngineUnavailable(f"{variant.title} can't run here: {variant.absence}.")
     with Trial(threads=running.threads, nice=nice) as trial:
         return trial.load(folder, variant, running.batches)[1]
+
+
+def check_parity_apart(folder: Path, *, here: str = "") -> ParityReport:
+    """Tries every engine that there is at the training's precision, in another process than this.
+
+    Args:
+        folder: of the artefact.
+        here: the engine that is loaded into this process anyway, and is tried in it.
+
+    Raises:
+        ArtefactError: the artefact is not what was exported.
+    """
+    verify_artefact(folder)
+    engines: dict[str, EngineParity] = {}
+    refused: dict[str, str] = {}
+    trial: Trial | None = None
+    for variant in EXACT:
+        if variant.absence:
+            continue
+        try:
+            if variant.key == here:
+                engines |= check_parity(folder, here).engines
+                continue
+            trial = trial or Trial()
+            engines[variant.key] = trial.load(folder, variant)[1]
+        except (ArtefactError, EngineCrashed, EngineUnavailable, InferenceFailed) as error:
+            refused[variant.key] = str(error)
+            if trial is not None and isinstance(error, EngineCrashed):
+                trial.close()
+                trial = None
+    if trial is not None:
+        trial.close()
+    return ParityReport(engines, refused)
