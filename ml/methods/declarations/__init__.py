@@ -7,11 +7,26 @@ from typing import Final, cast
 from ml.methods.contract import Method
 
 from .base import MethodDeclaration, MethodParameters
+from .multipath_vgg import MULTIPATH_VGG, MultipathVggParameters
+from .transfer_vgg import TRANSFER_VGG, TransferVggParameters
 from .weak import WEAK, WeakParameters
 
-__all__ = ["METHODS", "WEAK", "MethodDeclaration", "MethodParameters", "WeakParameters", "load_method"]
+__all__ = [
+    "METHODS",
+    "MULTIPATH_VGG",
+    "TRANSFER_VGG",
+    "WEAK",
+    "MethodDeclaration",
+    "MethodParameters",
+    "MultipathVggParameters",
+    "TransferVggParameters",
+    "WeakParameters",
+    "load_method",
+]
 
-METHODS: Final[Mapping[str, MethodDeclaration]] = {declared.name: declared for declared in (WEAK,)}
+METHODS: Final[Mapping[str, MethodDeclaration]] = {
+    declared.name: declared for declared in (WEAK, MULTIPATH_VGG, TRANSFER_VGG)
+}
 
 
 def load_method(name: str) -> Method:

@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from ml.methods.contract import Method, TrainingSet
-from ml.methods.declarations import METHODS, load_method
+from ml.methods.declarations import METHODS, MultipathVggParameters, TransferVggParameters, load_method
 from ml.preprocessing import ImageUnusable, Rectangle
 from ml.serving.artefact import CARD_VERSION, verify_artefact
 from ml.serving.parity import check_parity
@@ -17,7 +17,16 @@ from ml.serving.predictor import load_predictor
 from tests.ml.methods.builders import bar_images, tiny, training_set
 
 # Settings with which a method learns eight images in seconds.
-QUICK = {"weak": tiny(height=64, width=72, pairs=2, stage1_iterations=25, stage2_iterations=30)}
+QUICK = {
+    "weak": tiny(height=64, width=72, pairs=2, stage1_iterations=25, stage2_iterations=30),
+    "multipath_vgg": MultipathVggParameters(
+        weights="none", height=64, width=72, epochs=6, batch=8, hidden_units=128, copies=2, precision="float32"
+    ),
+    "transfer_vgg": TransferVggParameters(
+        recipe="scratch", backbone="resnet18", weights="none", height=64, width=72, epochs=6, batch=8,
+        rate=0.001, precision="float32",
+    ),
+}  # fmt: skip
 
 
 @dataclass
@@ -30,12 +39,12 @@ class Fitted:
 
 @pytest.fixture(scope="module", params=METHODS)
 def fitted(request) -> Fitted:
-    """Eight OK and NG images each, of odd size, with a region of interest for one view."""
+    """Ten OK and NG images each, of odd size, with a region of interest for one view."""
     training = training_set(
-        16,
+        20,
         height=67,
         width=93,
-        views=["top", "top", "side", "side"] * 4,
+        views=["top", "top", "side", "side"] * 5,
         rois={"top": Rectangle(1, 1, 92, 66)},
     )
     method = load_method(request.param)
