@@ -17,9 +17,11 @@ EXAMPLES: Final = 3
 
 @dataclass(frozen=True)
 class Grouping:
-    """Attributes:
-    groups: [N], the group of each image.
-    entry: what was grouped and why, for snapshot and report; "sentences" says it to a person.
+    """What belongs together among N images.
+
+    Attributes:
+        groups: [N], the group of each image.
+        entry: what was grouped and why, for snapshot and report; "sentences" says it to a person.
     """
 
     groups: list[str]
