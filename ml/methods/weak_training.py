@@ -1,7 +1,7 @@
 """The three stages of `weak` (section III-C): locate, decide, refine."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -37,24 +37,6 @@ TOP_SHARE: Final = 0.01  # of a map's cells
 
 
 @dataclass(frozen=True)
-class Shown:
-    """Images that go through the network together, and how they are mirrored.
-
-    Attributes:
-        images: indices into the training set.
-        axes: of each image, those that are reversed: 0 for rows, 1 for columns.
-    """
-
-    images: Sequence[int]
-    axes: Sequence[tuple[int, ...]]
-
-    def parts(self, size: int) -> Iterator["Shown"]:
-        for start in range(0, len(self.images), size):
-            part = slice(start, start + size)
-            yield Shown(self.images[part], self.axes[part])
-
-
-@dataclass(frozen=True)
 class Phase:
     """What tells one stage from another.
 
@@ -65,7 +47,6 @@ class Phase:
         weights: that it trains.
         rate_at: learning rate at an iteration.
         losses_of: images, is_ng bool [B], iteration → losses [B] and figures.
-        is_mirrored: whether images are shown mirrored at random, where the parameters allow it.
     """
 
     title: str
@@ -73,8 +54,7 @@ class Phase:
     cost: float
     weights: Sequence[nn.Parameter]
     rate_at: Callable[[int], float]
-    losses_of: Callable[[Shown, Tensor, int], tuple[Tensor, Figures]]
-    is_mirrored: bool = True
+    losses_of: Callable[[Sequence[int], Tensor, int], tuple[Tensor, Figures]]
 
 
 class WeakTraining:
@@ -117,12 +97,7 @@ class WeakTraining:
         half = p.stage2_iterations // 2
         return (
             Phase(
-                "Stage 1: locate",
-                p.stage1_iterations,
-                1.0,
-                locating,
-                self._falling(p.stage1_rate, p.stage1_iterations),
-                self._locate,
+                "Stage 1: locate", p.stage1_iterations, 1.0, locating, lambda _: p.stage1_rate, self._locate
             ),
             Phase(
                 "Stage 2: decide",
@@ -131,26 +106,16 @@ class WeakTraining:
                 deciding,
                 lambda iteration: p.stage2_rate if iteration < half else p.stage2_rate / 10,
                 self._decide,
-                is_mirrored=False,  # features are computed once an image
             ),
             Phase(
                 "Stage 3: refine",
                 p.stage3_iterations,
                 1.1,
                 [*locating, *deciding],
-                self._falling(p.stage3_rate, p.stage3_iterations),
+                lambda _: p.stage3_rate,
                 self._refine,
             ),
         )
-
-    def _falling(self, rate: float, iterations: int) -> Callable[[int], float]:
-        """The paper's constant rate; in the robust recipe it falls to 0 along a cosine.
-
-        At a constant rate, the last step decides on which side of a good network the training ends.
-        """
-        if self.parameters.recipe == "paper":
-            return lambda _: rate
-        return lambda iteration: rate * (1 + math.cos(math.pi * iteration / max(iterations, 1))) / 2
 
     def _stage(self, number: int, phase: Phase) -> Stage:
         ng, ok = (self._order(number, is_ng, phase.iterations) for is_ng in (True, False))
@@ -182,37 +147,41 @@ class WeakTraining:
         )
         told: list[Figures] = []
         for images in together:
-            axes = self._axes(len(images)) if phase.is_mirrored else [()] * len(images)
-            for some in Shown(images, axes).parts(self.images_at_once):
-                losses, figures = phase.losses_of(some, self._labels(some.images), iteration)
+            for start in range(0, len(images), self.images_at_once):
+                some = images[start : start + self.images_at_once]
+                losses, figures = phase.losses_of(some, self._labels(some), iteration)
                 finite(losses.sum() / len(images)).backward()
                 told.append(figures)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         return {name: torch.cat([one[name].detach().flatten() for one in told]) for name in told[0]}
 
-    def _locate(self, shown: Shown, is_ng: Tensor, iteration: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def _locate(
+        self, images: Sequence[int], is_ng: Tensor, iteration: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss_weak, eqs. (3) to (6)."""
         p = self.parameters
         alpha = collaborative_factor(iteration + 1, p.stage1_iterations, p.alpha_every, p.alpha_init)
         with autocast(self.is_bf16):
-            heat_map = self.network.heat_map(self.network.features(self._batch(shown)))
+            heat_map = self.network.heat_map(self.network.features(self._batch(images)))
         losses, figures = self._losses_weak(heat_map, is_ng, alpha)
         return losses, figures | {"Collaborative factor": torch.tensor([alpha])}
 
-    def _decide(self, shown: Shown, is_ng: Tensor, iteration: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def _decide(
+        self, images: Sequence[int], is_ng: Tensor, iteration: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy of DNet, eq. (1), on features that stage 1 left."""
-        features, heat_map = (
-            torch.cat(parts) for parts in zip(*map(self.frozen.of, shown.images), strict=True)
-        )
+        features, heat_map = (torch.cat(parts) for parts in zip(*map(self.frozen.of, images), strict=True))
         with autocast(self.is_bf16):
             logit = self.network.decision(features, heat_map)
         return self._losses_class(logit, is_ng)
 
-    def _refine(self, shown: Shown, is_ng: Tensor, iteration: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def _refine(
+        self, images: Sequence[int], is_ng: Tensor, iteration: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Both losses, the factor at its first value (section IV-C)."""
         with autocast(self.is_bf16):
-            features = self.network.features(self._batch(shown))
+            features = self.network.features(self._batch(images))
             heat_map = self.network.heat_map(features)
             logit = self.network.decision(features, heat_map)
         weak, figures = self._losses_weak(heat_map, is_ng, self.parameters.alpha_init)
@@ -235,22 +204,12 @@ class WeakTraining:
     def _labels(self, images: Sequence[int]) -> Tensor:
         return torch.from_numpy(np.asarray(self.training.is_ng, bool)[np.asarray(images)]).to(self.device)
 
-    def _batch(self, shown: Shown) -> Tensor:
-        """float32 [B, 1, H, W], mirrored as asked."""
-        batch = self.images.batch(shown.images)
-        for image, axes in zip(batch, shown.axes, strict=True):
-            image[:] = np.flip(image, tuple(axis + 1 for axis in axes)).copy()
-        return torch.from_numpy(batch).to(self.device)
-
-    def _axes(self, count: int) -> list[tuple[int, ...]]:
-        """Along which axes each of so many images is mirrored, drawn from torch's random numbers."""
-        allowed = {"none": (), "left_right": (1,), "all": (0, 1)}[self.parameters.mirroring]
-        drawn = torch.rand(count, 2) < 0.5
-        return [tuple(axis for axis in allowed if image[axis]) for image in drawn.tolist()]
+    def _batch(self, images: Sequence[int]) -> Tensor:
+        return torch.from_numpy(self.images.batch(images)).to(self.device)
 
     def _features_of(self, image: int) -> tuple[Tensor, Tensor]:
         with torch.no_grad(), autocast(self.is_bf16):
-            features = self.network.features(self._batch(Shown([image], [()])))
+            features = self.network.features(self._batch([image]))
             return features, self.network.heat_map(features)
 
     def _order(self, stage: int, is_ng: bool, iterations: int) -> np.ndarray:

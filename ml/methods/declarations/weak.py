@@ -15,8 +15,7 @@ class WeakParameters(MethodParameters):
     recipe: Literal["robust", "paper"] = Field(
         default="robust",
         description="Paper: plain SGD, a step after each image, its loss alone; whether stage 1 finds the "
-        "defects is a matter of luck. Robust: Adam, rates that fall to nothing, a step after all images of "
-        "an iteration, a term for the hottest cells.",
+        "defects is a matter of luck. Robust: Adam, a step after each pair, a term for the hottest cells.",
     )
     pairs: int = Field(
         default=2,
@@ -84,11 +83,6 @@ class WeakParameters(MethodParameters):
         description="Both are the same function in training and on the line. Instance is batch "
         "normalisation at batch 1 as it trains.",
     )
-    mirroring: Literal["none", "left_right", "all"] = Field(
-        default="all",
-        description="In stages 1 and 3, images are also shown mirrored. Take none where a mirrored good part "
-        "is not a good part.",
-    )
     precision: Literal["auto", "float32", "bf16"] = Field(
         default="auto",
         description="Arithmetic of training. Auto takes bf16 where this processor computes it natively.",
@@ -113,7 +107,6 @@ WEAK: Final = MethodDeclaration(
             stage2_rate=0.01,
             stage3_rate=0.001,
             initial_heat=0.5,
-            mirroring="none",
         ),
         "quick": WeakParameters(
             height=352,

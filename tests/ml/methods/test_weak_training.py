@@ -12,7 +12,7 @@ from ml.methods.contract import (
     TrainingStopped,
 )
 from ml.methods.prepared import PreparedImages, standardised
-from ml.methods.weak_training import Shown, WeakTraining
+from ml.methods.weak_training import WeakTraining
 from ml.preprocessing import ImageUnusable, Preprocessing, Rectangle
 from tests.ml.methods.builders import tiny, training_set
 
@@ -233,32 +233,6 @@ def test_the_rate_of_stage_two_falls_to_a_tenth_half_way():
     run = WeakTraining(training_set(), tiny(stage2_iterations=7), 0)
     rates = [run._phases()[1].rate_at(iteration) for iteration in range(7)]
     assert rates == pytest.approx([0.001] * 3 + [0.0001] * 4)
-
-
-def test_other_rates_of_the_robust_recipe_fall_to_nothing_and_the_papers_stay():
-    for recipe, last in (("robust", 0.001 * 0.0245), ("paper", 0.001)):
-        phase = WeakTraining(training_set(), tiny(recipe=recipe, stage1_iterations=10), 0)._phases()[0]
-        assert phase.rate_at(0) == 0.001
-        assert phase.rate_at(9) == pytest.approx(last, rel=1e-2)
-
-
-@pytest.mark.parametrize(
-    ("mirroring", "seen"),
-    [("none", {()}), ("left_right", {(), (1,)}), ("all", {(), (0,), (1,), (0, 1)})],
-)
-def test_images_are_mirrored_as_asked(mirroring, seen):
-    run = WeakTraining(training_set(), tiny(mirroring=mirroring), 0)
-    torch.manual_seed(0)
-    assert set(run._axes(64)) == seen
-
-
-def test_a_mirrored_image_is_reversed_along_its_axes_and_the_kept_one_is_not():
-    run = WeakTraining(training_set(), tiny(), 0)
-    plain = run._batch(Shown([3], [()]))
-    both = run._batch(Shown([3, 3], [(0,), (1,)]))
-    assert torch.equal(both[0], plain[0].flip(1))
-    assert torch.equal(both[1], plain[0].flip(2))
-    assert torch.equal(run._batch(Shown([3], [()])), plain)
 
 
 def test_images_beyond_the_budget_are_read_again_and_come_out_alike():
