@@ -5,11 +5,22 @@ from typing import Any, Final
 
 from .base import Scores, Scoring
 from .classes import NotOk
+from .one_class_svm import OneClassSvm
 from .plain import Identity, Sigmoid
 
-__all__ = ["SCORINGS", "Identity", "NotOk", "Scores", "Scoring", "Sigmoid", "read_scoring", "scoring_entry"]
+__all__ = [
+    "SCORINGS",
+    "Identity",
+    "NotOk",
+    "OneClassSvm",
+    "Scores",
+    "Scoring",
+    "Sigmoid",
+    "read_scoring",
+    "scoring_entry",
+]
 
-SCORINGS: Final[Mapping[str, type[Scoring]]] = {one.kind: one for one in (Sigmoid, Identity, NotOk)}
+SCORINGS: Final[Mapping[str, type[Scoring]]] = {one.kind: one for one in (Sigmoid, Identity, NotOk, OneClassSvm)}
 
 
 def scoring_entry(scoring: Scoring) -> dict[str, Any]:

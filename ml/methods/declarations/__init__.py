@@ -7,15 +7,18 @@ from typing import Final, cast
 from ml.methods.contract import Method
 
 from .base import MethodDeclaration, MethodParameters
+from .grad_mobilenet import GRAD_MOBILENET, GradMobileNetParameters
 from .multipath_vgg import MULTIPATH_VGG, MultipathVggParameters
 from .transfer_vgg import TRANSFER_VGG, TransferVggParameters
 from .weak import WEAK, WeakParameters
 
 __all__ = [
+    "GRAD_MOBILENET",
     "METHODS",
     "MULTIPATH_VGG",
     "TRANSFER_VGG",
     "WEAK",
+    "GradMobileNetParameters",
     "MethodDeclaration",
     "MethodParameters",
     "MultipathVggParameters",
@@ -25,7 +28,7 @@ __all__ = [
 ]
 
 METHODS: Final[Mapping[str, MethodDeclaration]] = {
-    declared.name: declared for declared in (WEAK, MULTIPATH_VGG, TRANSFER_VGG)
+    declared.name: declared for declared in (WEAK, MULTIPATH_VGG, TRANSFER_VGG, GRAD_MOBILENET)
 }
 
 

@@ -1,6 +1,7 @@
 """What holds for every method, over the registry."""
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,13 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from ml.methods.contract import Method, TrainingSet
-from ml.methods.declarations import METHODS, MultipathVggParameters, TransferVggParameters, load_method
+from ml.methods.declarations import (
+    METHODS,
+    GradMobileNetParameters,
+    MultipathVggParameters,
+    TransferVggParameters,
+    load_method,
+)
 from ml.preprocessing import ImageUnusable, Rectangle
 from ml.serving.artefact import CARD_VERSION, verify_artefact
 from ml.serving.parity import check_parity
@@ -18,6 +25,7 @@ from tests.ml.methods.builders import bar_images, tiny, training_set
 
 # Settings with which a method learns eight images in seconds.
 QUICK = {
+    "grad_mobilenet": GradMobileNetParameters(weights="none", height=64, width=72, epochs=20),
     "weak": tiny(height=64, width=72, pairs=2, stage1_iterations=25, stage2_iterations=30),
     "multipath_vgg": MultipathVggParameters(
         weights="none", height=64, width=72, epochs=6, batch=8, hidden_units=128, copies=2, precision="float32"
@@ -39,12 +47,14 @@ class Fitted:
 
 @pytest.fixture(scope="module", params=METHODS)
 def fitted(request) -> Fitted:
-    """Ten OK and NG images each, of odd size, with a region of interest for one view."""
+    """As many OK and NG images each as it needs, of odd size, with a region of interest for one view."""
+    needs = METHODS[request.param].needs
+    count = 4 * math.ceil(max(10, needs.ok, needs.ng) / 2)
     training = training_set(
-        20,
+        count,
         height=67,
         width=93,
-        views=["top", "top", "side", "side"] * 5,
+        views=["top", "top", "side", "side"] * (count // 4),
         rois={"top": Rectangle(1, 1, 92, 66)},
     )
     method = load_method(request.param)
