@@ -1,5 +1,6 @@
 """A model of `ml.serving` as the line's judge."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,14 @@ from inspection.line.config import DeploymentConfig
 from inspection.line.frames import Frame
 from inspection.line.judge import ViewScore
 from ml.preprocessing import ANY_VIEW
-from ml.serving.artefact import read_card, read_parity
+from ml.serving.artefact import ArtefactError, read_card, read_parity, verify_artefact
+from ml.serving.engines import EngineUnavailable, InferenceFailed, Running
+from ml.serving.measured import choices, read_measured
+from ml.serving.parity import ParityError
+from ml.serving.trials import EngineCrashed, try_variant
+from ml.serving.variants import EXACT, Variant
+
+logger = logging.getLogger(__name__)
 
 
 class ServingJudge:
@@ -59,24 +67,62 @@ class ServingJudge:
         return (roi.top, roi.left, roi.bottom - roi.top, roi.right - roi.left) if roi else None
 
 
-class JudgeLoader:
-    """Loads models for a line; `engines` says what serves each deployment that was loaded."""
+class NoEngine(Exception):
+    """No engine here may judge with this model. The message names each with its reason."""
 
-    def __init__(self) -> None:
+
+class JudgeLoader:
+    """Loads models for a line; `engines` says what serves each deployment that was loaded.
+
+    Where this machine has measured the model, the quickest variant that may judge at the deployment's
+    thresholds is loaded. Where it has not, the first engine at the training's precision, and only after it
+    was tried in a process of its own: one that crashes must not take the line along.
+
+    Args:
+        running: threads, and how many views a part has.
+    """
+
+    def __init__(self, running: Running | None = None) -> None:
+        self._running = running or Running()
         self.engines: dict[int, str] = {}
 
     def __call__(self, deployment: DeploymentConfig) -> ServingJudge:
         """Raises:
         ArtefactError: the artefact is not what was exported.
-        ParityError: no engine here gives the scores that the training framework gave.
+        NoEngine: none gives the scores that the training framework gave, or none can be loaded.
         """
         # A process that never loads a model never imports an engine.
         from ml.serving.predictor import load_predictor
 
         folder = Path(deployment.artefact)
-        predictor = load_predictor(folder)
-        self.engines[deployment.id] = predictor.engine
-        return ServingJudge(predictor, read_card(folder).classes)
+        card = verify_artefact(folder)
+        allowed = quickest(folder, deployment)
+        refusals: list[str] = []
+        for variant in allowed or EXACT:
+            try:
+                if not allowed:
+                    try_variant(folder, variant, self._running)
+                predictor = load_predictor(folder, variant, self._running)
+            except (ArtefactError, EngineCrashed, EngineUnavailable, InferenceFailed, ParityError) as error:
+                refusals.append(f"{variant.title}: {error}")
+                logger.warning("%s is passed over: %s", variant.title, error)
+                continue
+            self.engines[deployment.id] = variant.title
+            return ServingJudge(predictor, card.classes)
+        raise NoEngine(" ".join(refusals))
+
+
+def quickest(folder: Path, deployment: DeploymentConfig) -> list[Variant]:
+    """What may judge by a deployment on this machine, quickest first; nothing where nothing was measured."""
+    try:
+        measured = read_measured(folder)
+    except ArtefactError as error:
+        logger.warning("the measurement of %s is left aside: %s", folder.name, error)
+        return []
+    if measured is None:
+        return []
+    found = choices(measured, ng_at=deployment.ng_at, review_from=deployment.review_from)
+    return [choice.one.variant for choice in found if not choice.refusal]
 
 
 def map_scale(folder: Path) -> float | None:

@@ -268,6 +268,8 @@ ML_WEIGHTS_DIR = read("path", "ML_WEIGHTS_DIR", default=VAR_DIR / "weights")
 LINE_DIR = VAR_DIR / "lines"
 ARTEFACT_DIR = VAR_DIR / "models"
 CHECKPOINT_DIR = VAR_DIR / "checkpoints"
+# Of one run of a network on a line; 0: as many as there are cores.
+SERVING_THREADS = read("int", "SERVING_THREADS", default=0)
 
 LOG_LEVEL = read("log_level", "LOG_LEVEL", default="INFO")
 LOGGING = {

@@ -32,6 +32,8 @@ from inspection.services.lines import (
 )
 from inspection.serving_judge import map_scale
 from ml.serving.artefact import ArtefactError
+from ml.serving.measured import copy_measured
+from ml.serving.quantised import SERVING
 
 from .feed import LiveFeed
 
@@ -70,12 +72,18 @@ class Clerk:
         self._news = threading.Event()
         self._loading: int | None = runtime.config.deployment.id if runtime.config.deployment else None
         self._live: int | None = None
-        self._reported: int | None = None
+        self._reported: tuple[int, str] | None = None
+        self._reload: int | None = None
         self._failures: dict[int, str] = {}
         self._raised_at: dict[str, datetime] = {}
 
     def knock(self) -> None:
         """There may be something new."""
+        self._news.set()
+
+    def reload(self, deployment_id: int) -> None:
+        """A deployment's model is to be loaded again, if it still judges and nothing newer waits."""
+        self._reload = deployment_id
         self._news.set()
 
     def heard(self, event: line_events.Event) -> None:
@@ -125,9 +133,10 @@ class Clerk:
 
     def _report_deployments(self) -> None:
         live = self._live
-        if live is not None and live != self._reported:
-            deployments.mark_live(deployment_id=live, engine=self._engine_of(live))
-            self._reported = live
+        if live is not None and (live, self._engine_of(live)) != self._reported:
+            engine = self._engine_of(live)
+            deployments.mark_live(deployment_id=live, engine=engine)
+            self._reported = live, engine
             self._remove_other_models()
         for deployment_id, reason in list(self._failures.items()):
             deployments.mark_failed(deployment_id=deployment_id, error=reason)
@@ -176,6 +185,8 @@ class Clerk:
         if self._loading is not None:
             return
         pending = selectors.pending_deployment(line)
+        if pending is None:
+            self._load_again()
         if pending is None or pending.pk in self._failures:
             return
         self._loading = pending.pk
@@ -188,6 +199,13 @@ class Clerk:
             self._news.set()
             return
         self._runtime.deploy(wanted)
+
+    def _load_again(self) -> None:
+        wanted, self._reload = self._reload, None
+        live = self._runtime.deployment
+        if live is not None and live.id == wanted:
+            self._loading = live.id
+            self._runtime.deploy(live)
 
 
 def local_deployment(deployment: Deployment) -> DeploymentConfig:
@@ -203,8 +221,9 @@ def local_deployment(deployment: Deployment) -> DeploymentConfig:
     if not target.is_dir():
         draft = target.with_name(f"{target.name}.draft")
         shutil.rmtree(draft, ignore_errors=True)
-        shutil.copytree(source, draft)
+        shutil.copytree(source, draft, ignore=shutil.ignore_patterns(SERVING))
         draft.rename(target)
+    copy_measured(source, target)
     return replace(deployment_config(deployment, artefact=target), map_max=map_scale(target))
 
 

@@ -14,6 +14,7 @@ from typing import IO, Self
 
 import django.db
 import redis
+from django.conf import settings
 from django.db import close_old_connections
 from django.utils import timezone
 
@@ -29,10 +30,13 @@ from inspection.models import Line
 from inspection.services.delivery import deliver_records, last_sequence
 from inspection.services.lines import kept_line_config, line_config, line_folder, write_line_config
 from inspection.serving_judge import JudgeLoader
+from ml.serving.engines import Running
+from ml.serving.machine import cores
 
 from .clerk import Clerk, first_deployment
 from .feed import LiveFeed
 from .intake import Intake
+from .mechanic import Mechanic
 from .worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -102,7 +106,8 @@ class LineProcess:
     def __init__(self, config: LineConfig, on_new_settings: Callable[[], None]) -> None:
         self._slug = config.line
         self._started_at = timezone.now().isoformat()
-        loader = JudgeLoader()
+        threads = settings.SERVING_THREADS or cores()
+        loader = JudgeLoader(Running(threads, batches=(1, len(config.stations))))
         self._engines = loader.engines
         self.runtime = LineRuntime(config, loader)
         self._feed = LiveFeed()
@@ -110,10 +115,14 @@ class LineProcess:
         self._clerk = Clerk(
             self._slug, self.runtime, self._feed, lambda key: self._engines.get(key, ""), on_new_settings
         )
+        self._mechanic = Mechanic(
+            self._slug, self.runtime, lambda key: self._engines.get(key, ""), self._clerk.reload
+        )
         self._intake = Intake(self._slug, self.runtime, self._feed)
         self._door = wake.Door(self._slug)
         self._workers = [
             Worker("clerk", self._clerk.step),
+            Worker("mechanic", self._mechanic.step),
             Worker("door", self._listen),
             Worker("intake", self._intake.step),
             Worker("sign-of-life", self._announce),
@@ -136,6 +145,7 @@ class LineProcess:
     def stop(self) -> None:
         """Within seconds: the line first, then what is around it."""
         self._resting.set()
+        self._mechanic.stop()
         self.runtime.stop()
         self._clerk.knock()
         for worker in self._workers:

@@ -67,6 +67,7 @@ def mark_live(*, deployment_id: int, engine: str) -> bool:
         _lock(Deployment.objects.values_list("line_id", flat=True).get(pk=deployment_id))
         deployment = Deployment.objects.select_related(*events.DEPLOYMENT_RELATED).get(pk=deployment_id)
         if deployment.state == DeploymentState.LIVE:
+            _note_engine(deployment, engine)
             return False
         now = timezone.now()
         if deployment.line.deployments.filter(state=DeploymentState.LIVE, pk__gt=deployment_id).exists():
@@ -83,6 +84,14 @@ def mark_live(*, deployment_id: int, engine: str) -> bool:
         deployment.save(update_fields=["state", "engine", "error", "live_at", "ended_at"])
         transaction.on_commit(lambda: events.publish(events.DeploymentChanged.of(deployment)))
     return True
+
+
+def _note_engine(deployment: Deployment, engine: str) -> None:
+    """The same model may go on on a quicker engine, once this machine has measured it."""
+    if engine and deployment.engine != engine:
+        deployment.engine = engine
+        deployment.save(update_fields=["engine"])
+        transaction.on_commit(lambda: events.publish(events.DeploymentChanged.of(deployment)))
 
 
 def mark_failed(*, deployment_id: int, error: str) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -101,7 +102,7 @@ def _run(row: ServingMeasurement, stop: Stop) -> ServingMeasurement | None:
     try:
         measured = measure(
             folder,
-            Plan(batches=(1, _views(row.model_version))),
+            Plan(threads=settings.SERVING_THREADS or None, batches=(1, _views(row.model_version))),
             on_progress=watch.on_progress,
             stop=lambda: watch.is_lost or stop(),
         )

@@ -1,6 +1,7 @@
 """What one machine found out about one model: each variant's agreement, speed and memory; one JSON file."""
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -11,7 +12,7 @@ import numpy as np
 
 from ml.serving import gate
 from ml.serving.artefact import ArtefactError
-from ml.serving.quantised import serving_folder
+from ml.serving.quantised import QUANTISED_FILES, serving_folder
 from ml.serving.variants import Variant
 
 MEASURED: Final = "measured.json"
@@ -157,6 +158,34 @@ def write_measured(folder: Path, measured: Measured) -> None:
     draft = place / f"{MEASURED}.draft"
     draft.write_text(json.dumps(measured.to_json()), encoding="utf-8")
     draft.replace(place / MEASURED)
+
+
+def copy_measured(source: Path, target: Path) -> bool:
+    """Brings what this machine measured of an artefact, and the int8 network, to another copy of it.
+
+    Returns:
+        False where nothing has been measured, or it is there already.
+
+    Raises:
+        ArtefactError: the measurement can't be read.
+        OSError: it can't be copied.
+    """
+    measured = read_measured(source)
+    if measured is None or (target.exists() and _content(source) == _content(target)):
+        return False
+    place = serving_folder(target)
+    place.mkdir(parents=True, exist_ok=True)
+    for name in QUANTISED_FILES:
+        if (serving_folder(source) / name).exists():
+            shutil.copyfile(serving_folder(source) / name, place / f"{name}.draft")
+            (place / f"{name}.draft").replace(place / name)
+    write_measured(target, measured)
+    return True
+
+
+def _content(folder: Path) -> bytes:
+    path = serving_folder(folder) / MEASURED
+    return path.read_bytes() if path.exists() else b""
 
 
 def read_measured(folder: Path) -> Measured | None:

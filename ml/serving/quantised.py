@@ -21,6 +21,7 @@ from ml.serving.machine import machine_key
 SERVING: Final = "serving"
 INT8: Final = "int8.onnx"
 _FACTS: Final = "int8.json"
+QUANTISED_FILES: Final = (INT8, _FACTS)
 _LAYERS: Final = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
 
 

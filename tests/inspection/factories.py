@@ -106,7 +106,7 @@ def make_version(factory: DatasetFactory) -> ModelVersion:
     dataset = factory.dataset
     number = TrainingJob.objects.count() + 1
     snapshot = Snapshot.objects.create(
-        dataset=dataset, sha256=f"{number:064d}", contents={}, ok_count=3, ng_count=3
+        dataset=dataset, sha256=f"{number:064d}", contents={"images": []}, ok_count=3, ng_count=3
     )
     job = TrainingJob.objects.create(dataset=dataset, snapshot=snapshot, method="weak", state=JobState.DONE)
     version = ModelVersion.objects.create(
