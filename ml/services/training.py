@@ -53,10 +53,11 @@ def train_job(job: TrainingJob, reporter: JobReporter) -> ModelVersion:
     """
     memory.reset_peak_memory()
     reporter.log(f"Attempt {job.attempts} on {job.worker}: {job.method} on {job.dataset}, seed {job.seed}.")
-    fitting = fit_job(job, trial_of_job(job), reporter)
+    trial = trial_of_job(job)
+    fitting = fit_job(job, trial, reporter)
     fitted = time.monotonic()
     classes = job.snapshot.contents["classes"]
-    measured = measure_scored(METHODS[job.method], fitting.scored, classes, seed=job.seed)
+    measured = measure_scored(METHODS[job.method], trial.parameters, fitting.scored, classes, seed=job.seed)
     with unfinished_artefact(job) as folder:
         reporter.on_progress(Progress(FITS_SHARE, "Export", 0, 1))
         _export(fitting, job, measured, folder)

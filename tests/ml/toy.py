@@ -9,13 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import Field
 from safetensors.torch import load, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ml.methods.contract import (
-    Needs,
     Prediction,
     Progress,
     TrainingStopped,
@@ -23,26 +21,15 @@ from ml.methods.contract import (
     ignore_progress,
     never_stop,
 )
-from ml.methods.declarations import MethodDeclaration, MethodParameters
+from ml.methods.declarations import METHODS
 from ml.methods.onnx_export import export_onnx
 from ml.preprocessing import Preprocessing
 from ml.scoring import Identity
 from ml.serving.artefact import ONNX, WEIGHTS, Card, ParityImages, write_card, write_parity
+from tests.ml.toy_declaration import TOY, ToyParameters
 
+__all__ = ["TOY", "Model", "ToyParameters", "fit", "restore"]
 
-class ToyParameters(MethodParameters):
-    iterations: int = Field(default=20, ge=1, le=100_000)
-
-
-TOY = MethodDeclaration(
-    name="toy",
-    title="Toy",
-    when_to_use="In tests.",
-    needs=Needs(ok=5, ng=5),
-    Parameters=ToyParameters,
-    presets={},
-    module="tests.ml.toy",
-)
 PREPROCESSING = Preprocessing(64, 64, "grey")
 
 
@@ -100,7 +87,7 @@ def fit(
     stop=never_stop,
     checkpoint: Path | None = None,
 ) -> Model:
-    check_needs(TOY.needs, training.counts)
+    check_needs(METHODS["toy"].needs, training.counts)
     network, state = Network(), {"iteration": 0, "level": 0.0}
     stored = checkpoint / "state.json" if checkpoint else None
     if stored and stored.exists():
@@ -114,7 +101,9 @@ def fit(
         state = {"iteration": iteration, "level": 0.9 * state["level"] + 0.1 * float(blocks.max())}
         if stored:
             stored.parent.mkdir(parents=True, exist_ok=True)
-            stored.write_text(json.dumps(state))
+            unfinished = stored.with_suffix(".tmp")
+            unfinished.write_text(json.dumps(state))
+            unfinished.replace(stored)
         fraction = iteration / parameters.iterations
         on_progress(Progress(fraction, "Look", iteration, parameters.iterations, {"level": state["level"]}))
     with torch.no_grad():

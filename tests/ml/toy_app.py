@@ -1,15 +1,9 @@
-"""The product's Celery application on workers that know the toy method beside the real ones."""
-
-from celery.signals import worker_process_init
+"""The product's Celery application, which knows the toy method beside the real ones."""
 
 from inspection.config.celery import app
+from ml.methods.declarations import METHODS
+from tests.ml.toy_declaration import TOY
 
 __all__ = ["app"]
 
-
-@worker_process_init.connect
-def know_the_toy(**_kwargs: object) -> None:
-    from ml.methods.declarations import METHODS
-    from tests.ml.toy import TOY
-
-    METHODS["toy"] = TOY
+METHODS["toy"] = TOY

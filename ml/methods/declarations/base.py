@@ -1,7 +1,7 @@
 """What a method says of itself before it is loaded. Imports no torch."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -17,6 +17,10 @@ class MethodParameters(BaseModel):
 
 def _from_scratch(parameters: Any) -> tuple[str, ...]:
     return ()
+
+
+def _the_rules_own(parameters: Any) -> Mapping[str, Any]:
+    return {}
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class MethodDeclaration:
             parameters starts from.
         threshold_rule: key of `ml.thresholds.RULES` that proposes a new model's first threshold; where the
             scores don't allow it (no NG image, say), the evaluation proposes what they allow.
-        threshold_parameters: of that rule; those not given are its defaults.
+        threshold_parameters: of that rule, from the method's own; those not given are the rule's defaults.
     """
 
     name: str
@@ -47,4 +51,4 @@ class MethodDeclaration:
     module: str
     pretrained: Callable[[Any], tuple[str, ...]] = _from_scratch
     threshold_rule: str = "best_f1"
-    threshold_parameters: Mapping[str, Any] = field(default_factory=dict)
+    threshold_parameters: Callable[[Any], Mapping[str, Any]] = _the_rules_own
