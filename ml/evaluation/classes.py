@@ -10,6 +10,7 @@ from ml.evaluation.entries import Entry, rated, valued
 from ml.evaluation.intervals import bootstrap_ranking
 from ml.evaluation.metrics import auroc, checked
 
+TWO_WAY: Final = 2  # classes of a method that tells OK from NG
 SUM_TOLERANCE: Final = 0.01  # bf16 arithmetic leaves a probability's sum this near to 1
 
 
@@ -24,6 +25,12 @@ class ClassProbabilities:
 
     names: tuple[str, ...]
     values: np.ndarray
+
+    def in_these(self, class_names: Sequence[str], is_ng: np.ndarray) -> list[str]:
+        """Labels as this method could give them: to one that tells OK from NG alone, every defect is NG."""
+        if len(self.names) > TWO_WAY:
+            return list(class_names)
+        return [self.names[int(ng)] for ng in is_ng]
 
 
 def detection_by_class(

@@ -58,7 +58,9 @@ def evaluate_scores(
         "classes": {
             "detection": detection_by_class(values, labels, names, threshold=at, groups=groups, seed=seed),
             "classification": probabilities
-            and classification(probabilities, names, groups=groups, seed=seed),
+            and classification(
+                probabilities, probabilities.in_these(names, labels), groups=groups, seed=seed
+            ),
         },
         "curves": curves(values, labels),
     }

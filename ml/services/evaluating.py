@@ -8,7 +8,7 @@ import numpy as np
 
 from annotation.models import Dataset
 from ml.choices import ScoreSplit
-from ml.evaluation.classes import ClassProbabilities
+from ml.evaluation.classes import TWO_WAY, ClassProbabilities
 from ml.evaluation.lookalikes import count_alike
 from ml.evaluation.report import report
 from ml.models import ModelVersion
@@ -93,7 +93,8 @@ def _score(
             rows.append(prediction.probabilities)
         on_scored(len(scored), len(images))
     names = predictor.card.classes
-    if not rows or not {image.class_name for image in images} <= set(names):
+    is_known = len(names) == TWO_WAY or {image.class_name for image in images} <= set(names)
+    if not rows or not is_known:
         return scored, None
     return scored, ClassProbabilities(tuple(names), np.concatenate(rows))
 

@@ -110,3 +110,11 @@ def test_lists_of_different_length_are_refused():
         detection_by_class(
             np.array([0.4, 0.6]), np.array([True, False]), ["a"], threshold=0.5, groups=["1", "2"], seed=0
         )
+
+
+def test_to_a_method_that_tells_ok_from_ng_alone_every_defect_type_is_ng():
+    is_ng = np.array([False, True, True])
+    two_way = ClassProbabilities(("good", "NG"), np.full((3, 2), 0.5))
+    assert two_way.in_these(["good", "crack", "dent"], is_ng) == ["good", "NG", "NG"]
+    types = ClassProbabilities(("good", "crack", "dent"), np.full((3, 3), 1 / 3))
+    assert types.in_these(["good", "crack", "dent"], is_ng) == ["good", "crack", "dent"]
