@@ -5,22 +5,28 @@ from typing import Any, Final
 
 from .base import Scores, Scoring
 from .classes import NotOk
+from .frechet import FrechetMarkov
 from .one_class_svm import OneClassSvm
+from .patches import WorstPatches
 from .plain import Identity, Sigmoid
 
 __all__ = [
     "SCORINGS",
+    "FrechetMarkov",
     "Identity",
     "NotOk",
     "OneClassSvm",
     "Scores",
     "Scoring",
     "Sigmoid",
+    "WorstPatches",
     "read_scoring",
     "scoring_entry",
 ]
 
-SCORINGS: Final[Mapping[str, type[Scoring]]] = {one.kind: one for one in (Sigmoid, Identity, NotOk, OneClassSvm)}
+SCORINGS: Final[Mapping[str, type[Scoring]]] = {
+    one.kind: one for one in (Sigmoid, Identity, NotOk, OneClassSvm, FrechetMarkov, WorstPatches)
+}
 
 
 def scoring_entry(scoring: Scoring) -> dict[str, Any]:

@@ -8,17 +8,20 @@ from ml.methods.contract import Method
 
 from .base import MethodDeclaration, MethodParameters
 from .grad_mobilenet import GRAD_MOBILENET, GradMobileNetParameters
+from .maa import MAA, MaaParameters
 from .multipath_vgg import MULTIPATH_VGG, MultipathVggParameters
 from .transfer_vgg import TRANSFER_VGG, TransferVggParameters
 from .weak import WEAK, WeakParameters
 
 __all__ = [
     "GRAD_MOBILENET",
+    "MAA",
     "METHODS",
     "MULTIPATH_VGG",
     "TRANSFER_VGG",
     "WEAK",
     "GradMobileNetParameters",
+    "MaaParameters",
     "MethodDeclaration",
     "MethodParameters",
     "MultipathVggParameters",
@@ -28,7 +31,7 @@ __all__ = [
 ]
 
 METHODS: Final[Mapping[str, MethodDeclaration]] = {
-    declared.name: declared for declared in (WEAK, MULTIPATH_VGG, TRANSFER_VGG, GRAD_MOBILENET)
+    declared.name: declared for declared in (WEAK, MAA, MULTIPATH_VGG, TRANSFER_VGG, GRAD_MOBILENET)
 }
 
 
