@@ -1,6 +1,6 @@
 from django.urls import path
 
-from .views import new_job, training, versions
+from .views import new_job, serving, training, versions
 
 urlpatterns = [
     path("training/", training.training_jobs, name="training_jobs"),
@@ -13,6 +13,8 @@ urlpatterns = [
     path("models/", versions.model_versions, name="model_versions"),
     path("models/<int:version_id>/", versions.model_version, name="model_version"),
     path("models/<int:version_id>/stage/", versions.model_stage, name="model_stage"),
+    path("models/<int:version_id>/serving/", serving.model_serving, name="model_serving"),
+    path("models/<int:version_id>/measure/", serving.model_measure, name="model_measure"),
     path(
         "models/<int:version_id>/operating-points/",
         versions.operating_point_new,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -138,10 +138,12 @@ class _Bench:
         trial = self.stack.enter_context(Trial(threads=self.threads, nice=self.plan.nice))
         try:
             load_s, parity = trial.load(self.folder, variant, self.plan.batches)
-            facts = {
+            facts: dict[str, Any] = {
                 "max_difference": parity.max_difference, "spread": parity.spread, "load_s": load_s,
             }  # fmt: skip
             if not parity.passed:
+                # Its scores are kept for a person who looks where it differs.
+                facts["scores"] = self._scored(variant, trial)
                 return _found(variant, State.DIFFERS, str(ParityError(parity)), **facts)
             if self.reference is None and variant.is_exact:
                 self.reference = trial
@@ -154,9 +156,7 @@ class _Bench:
             if self.held is None:
                 reason = "The artefact holds no images to prove a lower precision on."
                 return _found(variant, State.BROKEN, reason, **facts)
-            return _found(
-                variant, State.MEASURED, "", **facts, scores=self._scored(variant, trial, len(self.held.ids))
-            )
+            return _found(variant, State.MEASURED, "", **facts, scores=self._scored(variant, trial))
         finally:
             if trial is not self.reference:
                 trial.close()
@@ -177,8 +177,9 @@ class _Bench:
         relative = float(np.median(mine[greatest]) / np.median(theirs)) if theirs else 1.0
         return {str(batch): percentiles(times) for batch, times in mine.items()}, round(relative, 4)
 
-    def _scored(self, variant: Variant, trial: Trial, count: int) -> list[float]:
+    def _scored(self, variant: Variant, trial: Trial) -> list[float]:
         scores: list[float] = []
+        count = len(self.held.ids) if self.held else 0
         for start in range(0, count, SCORED_AT_ONCE):
             self._tell(variant, f"held-out images, {start} of {count}", 0.6 + 0.4 * start / count)
             scores += trial.score(start, min(start + SCORED_AT_ONCE, count))

@@ -237,7 +237,7 @@ class TestModelPages:
     ):
         client = as_role("engineer")
         for _ in range(2):
-            with django_assert_num_queries(7):
+            with django_assert_num_queries(8):
                 client.get(version.get_absolute_url())
             for number in range(10):
                 make_point(version, ng_at=number)
