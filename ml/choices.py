@@ -21,3 +21,11 @@ class ScoreSplit(models.TextChoices):
 
     HELD_OUT = "held_out", _("Held out")
     TRAINING = "training", _("Training")
+
+
+class DiscoveryAmong(models.TextChoices):
+    """The images that types of defects are looked for among."""
+
+    NOT_OK = "not_ok", _("NG and unlabelled images")
+    NG = "ng", _("NG images")
+    UNLABELLED = "unlabelled", _("Unlabelled images")

@@ -51,3 +51,9 @@ class NoThresholdPossible(DomainError):
 class ThresholdRefused(DomainError):
     code = "threshold_refused"
     status = 400
+
+
+class DiscoveryRefused(DomainError):
+    """Types of defects can't be looked for with this model among these images; says why."""
+
+    code = "discovery_refused"

@@ -7,6 +7,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Dataset
+from ml.choices import DiscoveryAmong
 from ml.methods.declarations import METHODS, MethodDeclaration
 from ml.models import OperatingPoint
 from ml.thresholds import ThresholdRule
@@ -159,6 +160,23 @@ class RuleForm(forms.Form):
             self.fields[name].widget.attrs["data-parameter"] = name
             if "enum" in entry:
                 self.fields[name].choices = [(one, one.replace("_", " ")) for one in entry["enum"]]
+
+
+class DiscoveryForm(forms.Form):
+    """Which images to find types of defects among."""
+
+    among = forms.ChoiceField(choices=DiscoveryAmong.choices, label=_("Among"), widget=_select())
+    dataset = forms.ModelChoiceField(
+        Dataset.objects.order_by("name"), to_field_name="slug", label=_("of"), widget=_select()
+    )
+    types = forms.IntegerField(
+        label=_("Types"),
+        required=False,
+        min_value=2,
+        max_value=50,
+        help_text=_("Empty: as many as are best told apart."),
+        widget=forms.NumberInput(attrs={"class": "form-control", "placeholder": _("automatic")}),
+    )
 
 
 class OperatingPointForm(forms.ModelForm):

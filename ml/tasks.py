@@ -18,8 +18,8 @@ from django.db import connection, transaction
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from ml.models import ModelVersion, TrainingJob
-from ml.services import claims, lost, serving
+from ml.models import Discovery, ModelVersion, TrainingJob
+from ml.services import claims, discovery, lost, serving
 from ml.services.execution import run_claimed_fold, run_claimed_job
 
 logger = logging.getLogger(__name__)
@@ -84,6 +84,26 @@ def measure_serving(self: Task, version_id: int) -> None:
         serving.measure_version(version, worker=_worker(self))
 
 
+def ask_for_discovery(row: Discovery) -> None:
+    """Asks a worker to find types once the row is committed; beat asks again for one that waits."""
+    transaction.on_commit(partial(_send_discovery, row.pk))
+
+
+def _send_discovery(discovery_id: int) -> None:
+    try:
+        discover.delay(discovery_id)
+    except (OperationalError, RedisError) as error:
+        logger.warning("Discovery %d waits, because the broker can't be reached: %s", discovery_id, error)
+
+
+@shared_task(bind=True)
+def discover(self: Task, discovery_id: int) -> None:
+    """Finds types of defects; does nothing where another process has the row, or it has ended."""
+    taken = discovery.claim_discovery(discovery_id, worker=_worker(self))
+    if taken is not None:
+        discovery.run_discovery(taken)
+
+
 # A chord counts its header's results, so this one task keeps its (empty) result.
 @shared_task(bind=True, ignore_result=False)
 def fit_fold(self: Task, job_id: int, fold: int) -> None:
@@ -100,6 +120,8 @@ def requeue_lost_jobs() -> None:
         _send(job_id)
     for version_id in serving.find_lost():
         _send_measurement(version_id)
+    for discovery_id in discovery.find_lost_discoveries():
+        _send_discovery(discovery_id)
 
 
 def _worker(task: Task) -> str:
@@ -116,4 +138,5 @@ def give_back_jobs(sender: str, **_kwargs: object) -> None:
     """A worker that is told to end gives its jobs back, so that ending it does not count as losing it."""
     claims.release_jobs(f"{sender}:")
     serving.release_measurements(f"{sender}:")
+    discovery.release_discoveries(f"{sender}:")
     connection.close()

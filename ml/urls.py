@@ -1,6 +1,6 @@
 from django.urls import path
 
-from .views import new_job, serving, training, versions
+from .views import discovery, new_job, training, versions
 
 urlpatterns = [
     path("training/", training.training_jobs, name="training_jobs"),
@@ -13,11 +13,11 @@ urlpatterns = [
     path("models/", versions.model_versions, name="model_versions"),
     path("models/<int:version_id>/", versions.model_version, name="model_version"),
     path("models/<int:version_id>/stage/", versions.model_stage, name="model_stage"),
-    path("models/<int:version_id>/serving/", serving.model_serving, name="model_serving"),
-    path("models/<int:version_id>/measure/", serving.model_measure, name="model_measure"),
     path(
         "models/<int:version_id>/operating-points/",
         versions.operating_point_new,
         name="operating_point_new",
     ),
+    path("models/<int:version_id>/discoveries/", discovery.discovery_new, name="discovery_new"),
+    path("models/discoveries/<int:discovery_id>/", discovery.discovery_state, name="discovery_state"),
 ]

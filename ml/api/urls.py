@@ -2,6 +2,7 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from .advice import DatasetAdvice
+from .discoveries import DiscoveryViewSet
 from .jobs import JobViewSet
 from .methods import MethodViewSet
 from .operating_points import OperatingPointViewSet
@@ -11,6 +12,7 @@ from .versions import ModelVersionViewSet
 router = SimpleRouter()
 router.register("methods", MethodViewSet, basename="api_method")
 router.register("jobs", JobViewSet, basename="api_job")
+router.register("discoveries", DiscoveryViewSet, basename="api_discovery")
 router.register("model-versions", ModelVersionViewSet, basename="api_model_version")
 router.register("operating-points", OperatingPointViewSet, basename="api_operating_point")
 

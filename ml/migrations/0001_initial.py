@@ -337,24 +337,142 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='ServingMeasurement',
+            name="ServingMeasurement",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('machine', models.CharField(help_text='See ml.serving.machine.', max_length=16)),
-                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('done', 'Done'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='queued', max_length=16)),
-                ('progress', models.FloatField(default=0.0, help_text='0 to 1.')),
-                ('stage_text', models.CharField(blank=True, max_length=200)),
-                ('error', models.TextField(blank=True)),
-                ('measured', models.JSONField(default=dict, help_text='See ml.serving.measured.Measured.')),
-                ('worker', models.CharField(blank=True, max_length=120)),
-                ('heartbeat_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('model_version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='serving_measurements', to='ml.modelversion')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("machine", models.CharField(help_text="See ml.serving.machine.", max_length=16)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="queued",
+                        max_length=16,
+                    ),
+                ),
+                ("progress", models.FloatField(default=0.0, help_text="0 to 1.")),
+                ("stage_text", models.CharField(blank=True, max_length=200)),
+                ("error", models.TextField(blank=True)),
+                ("measured", models.JSONField(default=dict, help_text="See ml.serving.measured.Measured.")),
+                ("worker", models.CharField(blank=True, max_length=120)),
+                ("heartbeat_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "model_version",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="serving_measurements",
+                        to="ml.modelversion",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
-                'constraints': [models.UniqueConstraint(fields=('model_version', 'machine'), name='one_measurement_per_version_and_machine')],
+                "ordering": ["-id"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("model_version", "machine"), name="one_measurement_per_version_and_machine"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Discovery",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "among",
+                    models.CharField(
+                        choices=[
+                            ("not_ok", "NG and unlabelled images"),
+                            ("ng", "NG images"),
+                            ("unlabelled", "Unlabelled images"),
+                        ],
+                        default="not_ok",
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "types_asked",
+                    models.PositiveSmallIntegerField(
+                        blank=True, help_text="Their number; empty for the best silhouette.", null=True
+                    ),
+                ),
+                ("seed", models.PositiveIntegerField(default=0)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="queued",
+                        max_length=16,
+                    ),
+                ),
+                ("progress", models.FloatField(default=0.0, help_text="0 to 1.")),
+                ("stage_text", models.CharField(blank=True, max_length=200)),
+                ("error", models.TextField(blank=True)),
+                (
+                    "points",
+                    models.JSONField(
+                        default=list,
+                        help_text="A row an image: image, x, y, type, class (empty: unlabelled), norm.",
+                    ),
+                ),
+                ("findings", models.JSONField(default=dict, help_text="See ml.services.discovery.")),
+                ("worker", models.CharField(blank=True, max_length=120)),
+                ("heartbeat_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="discoveries",
+                        to="annotation.dataset",
+                    ),
+                ),
+                (
+                    "model_version",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="discoveries",
+                        to="ml.modelversion",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name_plural": "discoveries",
+                "ordering": ["-id"],
             },
         ),
     ]

@@ -1,3 +1,4 @@
+from .discovery import Discovery
 from .fold import FoldFit
 from .job import TrainingJob
 from .operating_point import OperatingPoint
@@ -6,6 +7,7 @@ from .snapshot import Snapshot
 from .version import ImageScore, ModelVersion
 
 __all__ = [
+    "Discovery",
     "FoldFit",
     "ImageScore",
     "ModelVersion",

@@ -18,6 +18,7 @@ from ml.services.operating_points import save_operating_point
 from ml.services.stages import change_stage
 from ml.thresholds import RULES
 
+from .discovery import discovery_context
 from .figures_by_class import class_rows, classification
 from .metrics import metric_rows
 from .paging import newest_first_page
@@ -49,6 +50,7 @@ def model_version(request: HttpRequest, version_id: int) -> HttpResponse:
             "worst_ok": version_rows.highest_scoring_ok(version),
             "worst_ng": version_rows.lowest_scoring_ng(version),
             "may_tune": request.user.is_at_least(Role.QUALITY),
+            **discovery_context(request, version),
         },
     )
 
