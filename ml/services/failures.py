@@ -68,7 +68,7 @@ def disk_full_text(error: BaseException) -> str:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error, or one that led to it, is that memory could not be had: the machine's or a GPU's."""
     return any(
-        isinstance(one, MemoryError) or (isinstance(one, RuntimeError | OSError) and _says_no_memory(one))
+        isinstance(one, MemoryError) or (not isinstance(one, EXPLAINED) and _says_no_memory(one))
         for one in _with_causes(error)
     )
 
@@ -82,11 +82,12 @@ def out_of_memory_text(error: BaseException, parameters: Mapping[str, Any]) -> s
 def _smaller(parameters: Mapping[str, Any]) -> str:
     """Memory grows with the pixels of the input and with the images in a batch."""
     sentences = []
-    height, width = parameters.get("height"), parameters.get("width")
+    square = parameters.get("size")
+    height, width = parameters.get("height", square), parameters.get("width", square)
     if isinstance(height, int) and isinstance(width, int):
         sentences.append(
             f"An input of {_half(height)} × {_half(width)} takes about a quarter of what {height} × {width} "
-            f"does: queue a training with height {_half(height)} and width {_half(width)}."
+            "does: queue a training of that size."
         )
     for name in _BATCHES:
         count = parameters.get(name)

@@ -1,11 +1,7 @@
 """`manage.py train DATASET --method weak`, or `train --like 3`: the training page's path, in this process."""
 
-import json
-import signal
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +10,19 @@ from django.db import transaction
 
 from annotation.errors import DomainError
 from ml.choices import JobState
-from ml.management.console import check_writable, find_dataset, say, write_json
+from ml.management.console import (
+    check_writable,
+    find_dataset,
+    parsed_override,
+    say,
+    stopping_on_signals,
+    write_json,
+)
 from ml.methods.declarations import METHODS
 from ml.models import ModelVersion, TrainingJob
 from ml.services import claims, jobs
 from ml.services.execution import run_claimed_job
 from ml.services.repeating import queue_like
-from ml.services.reporter import JobReporter
 from ml.services.reports import report_of_version
 
 
@@ -61,7 +63,7 @@ class Command(BaseCommand):
                 f"Job {job.pk}: {job.method} on “{job.dataset}”, "
                 f"{snapshot.ok_count} OK and {snapshot.ng_count} NG images."
             )
-            with _signals() as watch:
+            with stopping_on_signals() as watch:
                 version = run_claimed_job(job, echo=say, watch=watch)
         except DomainError as error:
             raise CommandError(str(error)) from error
@@ -96,7 +98,7 @@ class Command(BaseCommand):
             dataset=find_dataset(options["dataset"]),
             method=options["method"],
             preset=options["preset"],
-            parameters=dict(_parsed(one) for one in options["overrides"]),
+            parameters=dict(parsed_override(one) for one in options["overrides"]),
             folds=options["folds"],
             seed=options["seed"],
         )
@@ -111,38 +113,6 @@ def _queued_like(options: dict[str, Any]) -> TrainingJob:
         raise CommandError(f"There is no model version {options['like']}.")
     newest = options["newest"] or options["dataset"]
     return queue_like(version=version, dataset=find_dataset(newest) if newest else None)
-
-
-def _parsed(override: str) -> tuple[str, Any]:
-    """A value is read as JSON where it is JSON, else as text; the method's schema then judges it."""
-    name, separator, value = override.partition("=")
-    if not separator or not name:
-        raise CommandError(f"--set takes KEY=VALUE, not {override!r}.")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
-
-
-@contextmanager
-def _signals() -> Iterator[Callable[[JobReporter], None]]:
-    """Gives what makes Ctrl-C and SIGTERM stop a job at its next iteration, checkpoint kept."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def watch(reporter: JobReporter) -> None:
-        def stop(*_signal: object) -> None:
-            say("Stopping at the next iteration; the checkpoint is kept. Ctrl-C again ends at once.")
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            reporter.stop()
-
-        for number in before:
-            signal.signal(number, stop)
-
-    try:
-        yield watch
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _ending(job: TrainingJob) -> CommandError:
