@@ -1,6 +1,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from django.utils import timezone
 
@@ -50,6 +51,17 @@ class TestQueue:
     def test_enough_images_but_too_few_after_the_split_are_refused_and_the_split_is_named(self, media):
         with pytest.raises(DatasetUnsuitable, match=r"At least 5 NG images.*holds out"):
             queue(make_dataset(ok=20, ng=5))
+
+    @pytest.mark.parametrize("folds", [0, 3])
+    def test_images_that_all_look_the_same_are_refused_whatever_their_labels(self, media, folds):
+        dataset = make_dataset()
+        for level in range(24):
+            dataset.add_pixels(
+                np.full((64, 64), 100 + level, np.uint8), is_ng=level % 2 == 0, item=str(level)
+            )
+        with pytest.raises(DatasetUnsuitable, match="group"):
+            queue(dataset, folds=folds)
+        assert not TrainingJob.objects.exists()
 
     @pytest.mark.parametrize(
         ("parameters", "field"),

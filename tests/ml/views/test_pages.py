@@ -5,7 +5,7 @@ from django.urls import reverse
 
 from annotation.models import AuditEntry
 from ml.choices import JobState
-from ml.models import OperatingPoint, TrainingJob
+from ml.models import FoldFit, OperatingPoint, TrainingJob
 from tests.ml.factories import TINY, make_dataset, make_job, make_point, make_version
 
 pytestmark = pytest.mark.django_db
@@ -206,6 +206,15 @@ class TestJobPage:
     def test_cancelling_what_has_ended_says_so(self, version, as_role):
         answer = as_role("quality").post(reverse("training_cancel", args=[version.job_id]), follow=True)
         assert "nothing left to cancel" in answer.content.decode()
+
+    def test_it_shows_how_far_each_fold_is(self, dataset, as_role):
+        job = make_job(dataset, folds=3, state=JobState.RUNNING)
+        FoldFit.objects.filter(job=job, fold=1).update(state=JobState.RUNNING, progress=0.25)
+        page = as_role("operator").get(job.get_absolute_url()).content.decode()
+        rows = [part.split("</li>")[0] for part in page.split("<li ") if "data-fold=" in part.split(">")[0]]
+        assert ["Running" in row for row in rows] == [False, True, False]
+        assert "25" in rows[1]
+        assert "Fold 3" in rows[2]
 
     def test_its_log_can_not_inject_markup(self, dataset, as_role):
         job = make_job(dataset, log="<script>alert(1)</script>", curves={"</script><b>": [[1, 2]]})
