@@ -268,6 +268,8 @@ ML_WEIGHTS_DIR = read("path", "ML_WEIGHTS_DIR", default=VAR_DIR / "weights")
 LINE_DIR = VAR_DIR / "lines"
 ARTEFACT_DIR = VAR_DIR / "models"
 CHECKPOINT_DIR = VAR_DIR / "checkpoints"
+# What a training may take at most; 0: what this machine has.
+TRAINING_MEMORY_MB = read("int", "TRAINING_MEMORY_MB", default=0)
 # Of one run of a network on a line; 0: as many as there are cores.
 SERVING_THREADS = read("int", "SERVING_THREADS", default=0)
 

@@ -20,6 +20,7 @@ from ml.models import FoldFit, Snapshot, TrainingJob
 from ml.weights import WeightsUnusable, find_weights
 
 from .claims import NOBODY, end_if_cancelled
+from .memory import check_memory
 from .snapshots import SnapshotImage, count_images, freeze_dataset, frozen_images
 
 MAX_FOLDS: Final = 20
@@ -77,7 +78,8 @@ def queue_job(
         snapshot: of this dataset, with these folds, to train on once more; None freezes it as it is now.
 
     Raises:
-        ParametersRefused: unknown method, preset or parameter, or a value out of range.
+        ParametersRefused: unknown method, preset or parameter, a value out of range, or a size that takes
+            more memory than there is.
         WeightsRefused: pretrained weights that it would start from are not on this machine.
         DatasetUnsuitable: the training part has fewer images than the method needs.
     """
@@ -87,7 +89,9 @@ def queue_job(
         raise ParametersRefused({"folds": f"0 for one hold-out split, or 2 to {MAX_FOLDS} folds."})
     _check_weights(declaration, validated)
     snapshot = snapshot or freeze_dataset(dataset=dataset, folds=folds, seed=seed)
-    _check_every_fit(declaration, frozen_images(snapshot), snapshot.contents["classes"])
+    images = frozen_images(snapshot)
+    _check_every_fit(declaration, images, snapshot.contents["classes"])
+    check_memory(declaration, validated, images=len(images))
     job = TrainingJob.objects.create(
         dataset=dataset,
         snapshot=snapshot,

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from ml.methods.contract import Needs
 
+from .memory import Workload
+
 
 class MethodParameters(BaseModel):
     """Base of every method's parameters: unknown names are refused, values are within their ranges."""
@@ -37,6 +39,8 @@ class MethodDeclaration:
         module: where `fit` lives.
         pretrained: the networks (`ml.weights.WEIGHT_FILES`) whose pretrained weights a fit with these
             parameters starts from.
+        workload: what a step with these parameters computes on, for the estimate of memory; None where nobody
+            has measured it.
         threshold_rule: key of `ml.thresholds.RULES` that proposes a new model's first threshold; where the
             scores don't allow it (no NG image, say), the evaluation proposes what they allow.
         threshold_parameters: of that rule, from the method's own; those not given are the rule's defaults.
@@ -50,5 +54,6 @@ class MethodDeclaration:
     presets: Mapping[str, MethodParameters]
     module: str
     pretrained: Callable[[Any], tuple[str, ...]] = _from_scratch
+    workload: Callable[[Any], Workload] | None = None
     threshold_rule: str = "best_f1"
     threshold_parameters: Callable[[Any], Mapping[str, Any]] = _the_rules_own

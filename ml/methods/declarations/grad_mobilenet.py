@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from ml.methods.contract import Needs
 
 from .base import MethodDeclaration, MethodParameters
+from .memory import Workload
 
 
 class GradMobileNetParameters(MethodParameters):
@@ -101,6 +102,9 @@ GRAD_MOBILENET: Final = MethodDeclaration(
         "quick-scratch": GradMobileNetParameters(weights="none", height=128, width=128, epochs=30),
     },
     module="ml.methods.grad_mobilenet",
+    workload=lambda parameters: Workload(
+        f"grad_mobilenet {parameters.backbone}", parameters.batch, parameters.height, parameters.width
+    ),
     pretrained=lambda parameters: (
         (f"mobilenet_v3_{parameters.backbone}",) if parameters.weights == "imagenet" else ()
     ),

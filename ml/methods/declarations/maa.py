@@ -7,6 +7,7 @@ from pydantic import Field
 from ml.methods.contract import Needs
 
 from .base import MethodDeclaration, MethodParameters
+from .memory import Workload
 
 
 class MaaParameters(MethodParameters):
@@ -68,8 +69,13 @@ class MaaParameters(MethodParameters):
         "worst patches against what the same place is on OK images, over the image's median patch; small "
         "defects on uneven texture count. A dae has its own score, the mean squared error.",
     )
+    map: Literal["patches", "residual"] = Field(
+        default="patches",
+        description="Patches: the distances that the score is made of, one value for 8 × 8 pixels. Residual: "
+        "the paper's local variance of |x - G(x)| for each pixel; it is the map of fmd and of a dae too.",
+    )
     shrinkage: float = Field(
-        default=0.1,
+        default=0.01,
         ge=0,
         le=1,
         description="Of the features' covariance towards its mean variance: an image has fewer or hardly "
@@ -103,10 +109,14 @@ MAA: Final = MethodDeclaration(
             batch=32,
             iterations=5000,
             score="fmd",
+            map="residual",
             pauta_on="train",
         ),
         "quick": MaaParameters(size=128, iterations=300),
     },
     module="ml.methods.maa",
+    workload=lambda parameters: Workload(
+        "maa", parameters.batch, parameters.size, parameters.size, sizes=("size",)
+    ),
     threshold_rule="pauta",
 )

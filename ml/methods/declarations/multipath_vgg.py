@@ -7,6 +7,7 @@ from pydantic import Field
 from ml.methods.contract import Needs
 
 from .base import MethodDeclaration, MethodParameters
+from .memory import Workload
 
 
 class MultipathVggParameters(MethodParameters):
@@ -111,5 +112,8 @@ MULTIPATH_VGG: Final = MethodDeclaration(
         "quick-scratch": MultipathVggParameters(weights="none", height=160, width=160, epochs=15, copies=3),
     },
     module="ml.methods.multipath_vgg",
+    workload=lambda parameters: Workload(
+        "multipath_vgg", parameters.batch, parameters.height, parameters.width, copies=parameters.copies
+    ),
     pretrained=lambda parameters: ("vgg19",) if parameters.weights == "imagenet" else (),
 )

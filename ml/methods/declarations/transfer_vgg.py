@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from ml.methods.contract import Needs
 
 from .base import MethodDeclaration, MethodParameters
+from .memory import Workload
 
 INCEPTION_LEAST_PX: Final = 75
 
@@ -102,5 +103,11 @@ TRANSFER_VGG: Final = MethodDeclaration(
         ),
     },
     module="ml.methods.transfer_vgg",
+    workload=lambda parameters: Workload(
+        f"transfer_vgg {parameters.backbone} {'whole' if parameters.recipe == 'scratch' else 'part'}",
+        parameters.batch,
+        parameters.height,
+        parameters.width,
+    ),
     pretrained=lambda parameters: (parameters.backbone,) if parameters.weights == "imagenet" else (),
 )

@@ -7,6 +7,7 @@ from pydantic import Field
 from ml.methods.contract import Needs
 
 from .base import MethodDeclaration, MethodParameters
+from .memory import Workload
 
 
 class WeakParameters(MethodParameters):
@@ -124,4 +125,5 @@ WEAK: Final = MethodDeclaration(
         ),
     },
     module="ml.methods.weak",
+    workload=lambda parameters: Workload("weak", 2 * parameters.pairs, parameters.height, parameters.width),
 )
