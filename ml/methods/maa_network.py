@@ -19,7 +19,8 @@ SLOPE: Final = 0.1  # of LeakyReLU
 WEIGHT_DEVIATION: Final = 0.02  # σ of the first weights
 
 RESIDUAL_WINDOW: Final = 9  # px, of the local variance
-LEAST_SCALE: Final = (2 / 255) ** 4  # of the map: a residual that varies by one grey level is no defect
+LEAST_RESIDUAL: Final = (2 / 255) ** 4  # that is 1 on a map: one that varies by a grey level is no defect
+LEAST_DISTANCE: Final = 1e-3  # of an image's median patch; distances are about 1 on OK images
 
 
 class Row(NamedTuple):
@@ -256,6 +257,12 @@ class PatchDistances(nn.Module):
         distances = (white**2).mean(dim=1) / self.scale
         return torch.cat([distances.flatten(1), seen.mean(dim=(2, 3))], dim=1)
 
+    def map_of(self, raw: Tensor) -> Tensor:
+        """Distances over the image's median one, as the score takes them: [B, n · m + 512] → [B, n, m]."""
+        distances = raw[:, : self.scale.numel()]
+        median = distances.sort(dim=1).values[:, self.scale.numel() // 2].clamp_min(LEAST_DISTANCE)
+        return (distances / median[:, None]).unflatten(1, self.scale.shape)
+
 
 class ReconstructionNetwork(nn.Module):
     """What is served of a `dae`: images in, mean squared error and map out.
@@ -274,10 +281,12 @@ class ReconstructionNetwork(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """float32 [B, 3, H, W] → error [B]; map [B, H, W], where 1 is the OK images' 99.9th percentile."""
         made = self.generator(images)
-        return ((images - made) ** 2).mean(dim=(1, 2, 3)), self.map_of(images, made)
+        return ((images - made) ** 2).mean(dim=(1, 2, 3)), residual_map(images, made) / self.map_scale
 
-    def map_of(self, images: Tensor, made: Tensor) -> Tensor:
-        return residual_map(images, made) / self.map_scale
+    @property
+    def least_scale(self) -> float:
+        """The least value that may be 1 on the map, however even the OK images are."""
+        return LEAST_RESIDUAL
 
 
 class MaaNetwork(ReconstructionNetwork):
@@ -286,12 +295,20 @@ class MaaNetwork(ReconstructionNetwork):
     Args:
         generator: G.
         comparison: makes the raw output of the features.
+        maps_patches: the map is of the patches' distances, [B, n, m], not of the residual, [B, H, W].
     """
 
-    def __init__(self, generator: Generator, comparison: FeaturePairs | PatchDistances) -> None:
+    def __init__(
+        self, generator: Generator, comparison: FeaturePairs | PatchDistances, *, maps_patches: bool = False
+    ) -> None:
         super().__init__(generator)
         self.markov = markov_encoder()
         self.comparison = comparison
+        self.maps_patches = maps_patches
+
+    @property
+    def least_scale(self) -> float:
+        return 1.0 if self.maps_patches else LEAST_RESIDUAL
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x [B, 3, H, W] → G(x), f(x), f(G(x)), float32."""
@@ -299,6 +316,9 @@ class MaaNetwork(ReconstructionNetwork):
         return made, self.markov(images).float(), self.markov(made).float()
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """float32 [B, 3, H, W] → raw output of `comparison`; map as of a `dae`."""
+        """float32 [B, 3, H, W] → raw output of `comparison`; map, scaled as of a `dae`."""
         made, of_image, of_made = self.features(images)
-        return self.comparison(of_image, of_made), self.map_of(images, made)
+        raw = self.comparison(of_image, of_made)
+        if self.maps_patches and isinstance(self.comparison, PatchDistances):
+            return raw, self.comparison.map_of(raw) / self.map_scale
+        return raw, residual_map(images, made) / self.map_scale

@@ -16,7 +16,6 @@ from ml.methods.declarations import MaaParameters
 from ml.methods.devices import autocast, computes_bf16, training_device
 from ml.methods.maa_images import in_turn, ok_images, preprocessing_of
 from ml.methods.maa_network import (
-    LEAST_SCALE,
     STRIDE,
     Discriminator,
     FeaturePairs,
@@ -32,7 +31,7 @@ from ml.scoring import FrechetMarkov, Identity, Scoring, WorstPatches
 from ml.thresholds.normality import normality_of
 
 BETA2: Final = 0.999  # of Adam; table I gives the first only
-MAP_SHARE: Final = 0.999  # of the OK images' pixels that lie below 1 on the map
+MAP_SHARE: Final = 0.999  # of the OK images' maps that lies below 1
 TOP_SHARE: Final = 0.01  # of the places, whose distances make the score
 SET_A, SET_B, ALL = 0, 1, 2  # orders of images
 
@@ -128,11 +127,11 @@ class MaaTraining:
             fit_patches(network.comparison, residuals, self.parameters.shrinkage)
 
     def _measure_map(self) -> None:
-        """The scale of the map: 1 is what one pixel in a thousand of the measured OK images reaches."""
+        """The scale of the map: 1 is what one value in a thousand of the measured OK images reaches."""
         with torch.inference_mode():
             maps = [self.network(self.batch([image]))[1].cpu().numpy() for image in self.ok.measured]
         scale = float(np.quantile(np.stack(maps), MAP_SHARE))
-        self.network.map_scale.fill_(max(scale, LEAST_SCALE))
+        self.network.map_scale.fill_(max(scale, self.network.least_scale))
 
     def scoring(self) -> Scoring:
         """From the network's raw output to scores. The mean squared error of a dae is its score as it is."""
@@ -287,4 +286,5 @@ def new_network(parameters: MaaParameters, height: int, width: int) -> Reconstru
         return ReconstructionNetwork(generator)
     if parameters.score == "fmd":
         return MaaNetwork(generator, FeaturePairs())
-    return MaaNetwork(generator, PatchDistances(height // STRIDE - 1, width // STRIDE - 1))
+    patches = PatchDistances(height // STRIDE - 1, width // STRIDE - 1)
+    return MaaNetwork(generator, patches, maps_patches=parameters.map == "patches")

@@ -7,7 +7,6 @@ from pydantic import Field
 from ml.methods.contract import Needs
 
 from .base import MethodDeclaration, MethodParameters
-from .memory import Workload
 
 
 class MaaParameters(MethodParameters):
@@ -115,8 +114,5 @@ MAA: Final = MethodDeclaration(
         "quick": MaaParameters(size=128, iterations=300),
     },
     module="ml.methods.maa",
-    workload=lambda parameters: Workload(
-        "maa", parameters.batch, parameters.size, parameters.size, sizes=("size",)
-    ),
     threshold_rule="pauta",
 )

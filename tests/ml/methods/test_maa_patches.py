@@ -70,3 +70,17 @@ def test_residuals_without_variation_give_finite_distances(count):
     assert torch.isfinite(distances).all()
     assert (distances[:count] < 1e-3).all()
     assert (distances[count:] > 1).all()
+
+
+def test_the_map_is_hottest_where_the_distance_is_and_knows_no_rougher_surface():
+    patches = PatchDistances(3, 4)
+    distances = torch.arange(1.0, 13.0).flip(0)
+    raw = torch.cat([distances, torch.zeros(FEATURES)])[None]
+    heat = patches.map_of(torch.cat([raw, 5 * raw]))
+    assert heat.shape == (2, 3, 4)
+    assert (heat[0].argmax(), heat[0, 0, 0].item()) == (0, pytest.approx(12 / 7))
+    torch.testing.assert_close(heat[0], heat[1])
+
+
+def test_the_map_of_images_exactly_like_the_ok_ones_is_finite():
+    assert PatchDistances(3, 4).map_of(torch.zeros(1, 12 + FEATURES)).eq(0).all()

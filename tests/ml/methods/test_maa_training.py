@@ -201,6 +201,12 @@ def test_more_images_in_a_batch_than_there_are_come_round_again():
     assert np.isfinite(model.predict(images().images).scores).all()
 
 
+@pytest.mark.parametrize(("kind", "shape"), [("patches", (3, 3)), ("residual", (32, 32))])
+def test_the_map_is_of_the_patches_or_of_the_pixels(kind, shape):
+    model = maa.fit(images(), tiny(map=kind, iterations=1), seed=0)
+    assert model.predict(images().images[:2]).maps.shape == (2, *shape)
+
+
 @pytest.mark.parametrize("architecture", ["maa", "dae"])
 def test_constant_and_identical_images_give_finite_scores_and_maps(architecture):
     grey = [np.full((8, 8), 90, np.uint8)] * 24
@@ -213,7 +219,7 @@ def test_constant_and_identical_images_give_finite_scores_and_maps(architecture)
 
 def test_the_map_is_one_where_one_in_a_thousand_ok_pixels_is():
     training = images()
-    model = maa.fit(training, tiny(pauta_on="train"), seed=0)
+    model = maa.fit(training, tiny(pauta_on="train", map="residual"), seed=0)
     maps = model.predict(training.images[::2]).maps
     assert np.quantile(maps, 0.999) == pytest.approx(1, rel=1e-3)
 
