@@ -4,8 +4,8 @@ Niu, Li, Li, Qiu, Niu: Positive-Sample-Based Surface Defect Detection Using Memo
 Autoencoders, IEEE/ASME Transactions on Mechatronics 2021. Table I's networks are in `maa_network`,
 Algorithm 1 in `maa_training`, the Fréchet Markov distance, eq. (7), in `ml.scoring.frechet`.
 
-Map: the local variance of |x - G(x)|, squared (section III-G), at the input's size; or, by default, the patches'
-distances that the score is made of, [n, m]. 1 is what one value in a thousand of OK images reaches.
+Map: the local variance of |x - G(x)|, squared (section III-G), at the input's size; or, by default, the
+patches' distances that the score is made of, [n, m]. 1 is what one value in a thousand of OK images reaches.
 """
 
 from collections.abc import Sequence

@@ -7,6 +7,7 @@ from pydantic import Field
 from ml.methods.contract import Needs
 
 from .base import MethodDeclaration, MethodParameters
+from .memory import Workload
 
 
 class MaaParameters(MethodParameters):
@@ -114,5 +115,8 @@ MAA: Final = MethodDeclaration(
         "quick": MaaParameters(size=128, iterations=300),
     },
     module="ml.methods.maa",
+    workload=lambda parameters: Workload(
+        "maa", parameters.batch, parameters.size, parameters.size, sizes=("size",)
+    ),
     threshold_rule="pauta",
 )
