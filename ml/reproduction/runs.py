@@ -16,7 +16,7 @@ from ml.evaluation.report import report
 from ml.methods.contract import check_needs
 from ml.methods.declarations import METHODS, MethodParameters, load_method
 from ml.services.fitting import ScoredImage, Trial, scored_by_fold
-from ml.services.jobs import validate_parameters
+from ml.services.jobs import check_weights, validate_parameters
 from ml.services.kept_fits import KeptFit, kept_fold
 from ml.services.measuring import measure_scored
 from ml.services.provenance import machine, versions
@@ -109,12 +109,17 @@ def parameters_of(recipe: Recipe, setting: Setting) -> MethodParameters:
 
     Raises:
         ParametersRefused: the method is not in this build, has no such preset or parameter, or takes no size.
+        WeightsRefused: pretrained weights that it would start from are not on this machine.
     """
     if recipe.method not in METHODS:
         raise ParametersRefused({"method": f"{recipe.method} is not in this build."})
     declaration = METHODS[recipe.method]
     size = _size_parameters(declaration.Parameters.model_fields, setting.size)
-    return validate_parameters(declaration, setting.preset, {**recipe.overrides, **size, **setting.overrides})
+    parameters = validate_parameters(
+        declaration, setting.preset, {**recipe.overrides, **size, **setting.overrides}
+    )
+    check_weights(declaration, parameters)
+    return parameters
 
 
 def reproduce(recipe: Recipe, setting: Setting, dataset: Dataset, listener: Listener) -> Reproduction:
@@ -129,7 +134,7 @@ def reproduce(recipe: Recipe, setting: Setting, dataset: Dataset, listener: List
         listener: is told of the progress, fold by fold.
 
     Raises:
-        ParametersRefused: see `parameters_of`.
+        ParametersRefused, WeightsRefused: see `parameters_of`.
         DatasetUnsuitable, NotEnoughImages: the images don't allow this split or this method.
         TrainingStopped: the listener said stop; the next call goes on.
         TrainingDiverged, ImageUnusable, WeightsUnusable, ImageMissing, OSError: of a fit.

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from ml.methods.declarations import METHODS
+
 from .pooling import FIGURES, Pooled
 from .recipes import Recipe
 from .runs import Reproduction
@@ -87,10 +89,12 @@ def _split_text(reproduction: Reproduction) -> str:
     ok, ng = reproduction.counts
     least_ok, least_ng = reproduction.training
     parted = f"{recipe.folds} folds" if recipe.folds else "7:3"
+    # A method that needs no NG image fits on the OK ones alone.
+    on = f"{least_ok} OK" + (f" and {least_ng} NG" if METHODS[recipe.method].needs.ng else "")
     seeds = len(reproduction.seeds)
     return (
-        f"{recipe.data.name}, {ok} OK and {ng} NG; {parted} by {recipe.split_by}, trained on {least_ok} OK "
-        f"and {least_ng} NG or more; {seeds} {'seed' if seeds == 1 else 'seeds'}. {recipe.note}"
+        f"{recipe.data.name}, {ok} OK and {ng} NG; {parted} by {recipe.split_by}, trained on {on} or "
+        f"more; {seeds} {'seed' if seeds == 1 else 'seeds'}. {recipe.note}"
     ).strip()
 
 
@@ -107,4 +111,5 @@ def _cost_text(reproduction: Reproduction) -> str:
 def _made_on(reproduction: Reproduction) -> str:
     made_on = reproduction.machine
     where = made_on["processor"] if made_on["device"] == "processor" else made_on["device"]
-    return f"{where}, {made_on['threads']} threads; {', '.join(reproduction.revisions)}"
+    threads = f"{made_on['threads']} {'thread' if made_on['threads'] == 1 else 'threads'}"
+    return f"{where}, {threads}; {', '.join(reproduction.revisions)}"

@@ -87,7 +87,7 @@ def queue_job(
     validated = validate_parameters(declaration, preset, parameters or {})
     if folds < 0 or folds == 1 or folds > MAX_FOLDS:
         raise ParametersRefused({"folds": f"0 for one hold-out split, or 2 to {MAX_FOLDS} folds."})
-    _check_weights(declaration, validated)
+    check_weights(declaration, validated)
     snapshot = snapshot or freeze_dataset(dataset=dataset, folds=folds, seed=seed)
     images = frozen_images(snapshot)
     _check_every_fit(declaration, images, snapshot.contents["classes"])
@@ -163,7 +163,8 @@ def _told(job: TrainingJob) -> TrainingJob:
     return job
 
 
-def _check_weights(declaration: MethodDeclaration, parameters: MethodParameters) -> None:
+def check_weights(declaration: MethodDeclaration, parameters: MethodParameters) -> None:
+    """Raises WeightsRefused where pretrained weights that a fit would start from are not on this machine."""
     try:
         for network in declaration.pretrained(parameters):
             find_weights(network, Path(settings.ML_WEIGHTS_DIR))

@@ -14,7 +14,7 @@ from ml.methods.contract import Needs
 from ml.methods.declarations import load_method
 
 from .fitting import ScoredImage, Trial, scored_by_fold
-from .jobs import MAX_FOLDS, find_method, validate_parameters
+from .jobs import MAX_FOLDS, check_weights, find_method, validate_parameters
 from .kept_fits import KeptFit, kept_fold
 from .measuring import measure_scored
 from .reporter import Listener
@@ -56,6 +56,7 @@ def measure_learning_curve(
     Raises:
         ParametersRefused: an unknown method, preset or parameter, a value out of range, fewer NG images than
             the method needs, fewer than 2 folds.
+        WeightsRefused: pretrained weights that it would start from are not on this machine.
         DatasetUnsuitable: too few groups, or no NG image.
         TrainingStopped: the listener said stop; the next call goes on.
         NotEnoughImages, TrainingDiverged, ImageUnusable, WeightsUnusable, ImageMissing: of a fit.
@@ -63,6 +64,7 @@ def measure_learning_curve(
     declaration = find_method(method)
     validated = validate_parameters(declaration, preset, parameters or {})
     _check_asked(declaration.needs, counts, folds)
+    check_weights(declaration, validated)
     module = load_method(method)
     results: list[tuple[LearningFit, Mapping[str, float | None]]] = []
     fits: list[dict[str, Any]] = []

@@ -10,9 +10,9 @@ from django.core.management import CommandError, call_command
 from annotation.models import Dataset
 from ml.methods.declarations import METHODS
 from ml.models import ModelVersion, TrainingJob
-from ml.reproduction import recipes
+from ml.reproduction import recipes, runs
 from ml.reproduction.recipes import KOLEKTOR, RECIPES, PaperFigure, Recipe
-from ml.reproduction.runs import Setting, run_folder
+from ml.reproduction.runs import Setting, parameters_of, run_folder
 from ml.reproduction.table import BEGIN, END
 from tests.ml import toy as toy_module
 from tests.ml.reproduction.builders import make_kolektor
@@ -219,6 +219,14 @@ class TestRefused:
             call_command("reproduce", "toy-kolektor", "--data", str(tmp_path))
         assert not Dataset.objects.exists()
 
+    def test_pretrained_weights_that_are_not_here_are_told_before_images_are_imported(
+        self, data, settings, tmp_path
+    ):
+        settings.ML_WEIGHTS_DIR = tmp_path / "none"
+        with pytest.raises(CommandError, match=r"vgg19-dcbb9e9d\.pth"):
+            call_command("reproduce", "vgg19-tile", "--data", str(data))
+        assert not Dataset.objects.exists()
+
     def test_too_few_ng_images_are_told_before_anything_is_fitted(self, tmp_path, fits):
         data = make_kolektor(tmp_path / "small", parts=6)
         with pytest.raises(CommandError, match="At least 5 NG images are needed; there are 3"):
@@ -234,12 +242,11 @@ class TestRecipes:
         }  # fmt: skip
 
     @pytest.mark.parametrize("recipe", recipes._ALL, ids=lambda recipe: recipe.name)
-    def test_its_parameters_are_the_methods_own_in_each_preset(self, recipe):
-        from ml.reproduction.runs import parameters_of
-
+    def test_its_parameters_are_the_methods_own_in_each_preset(self, recipe, monkeypatch):
         if recipe.method not in METHODS:
             pytest.skip(f"{recipe.method} is not in this build")
         for preset in ("", "paper", "quick"):
+            monkeypatch.setattr(runs, "check_weights", lambda *_args: None)
             values = parameters_of(recipe, Setting(preset=preset)).model_dump()
             assert {name: values[name] for name in recipe.overrides} == dict(recipe.overrides)
 
