@@ -109,6 +109,14 @@ def test_seeds_of_the_same_images_do_not_make_the_interval_narrow():
     assert (thrice.low, thrice.high) == pytest.approx((alone.low, alone.high))
 
 
+def test_the_interval_is_of_the_mean_and_not_of_a_seed_drawn_by_chance():
+    high, low = made(9, shift=3.0), made(10, shift=0.0)
+    pooled = pool([high, low], "auroc")
+    widths = [own_pool.high - own_pool.low for own_pool in (pool([high], "auroc"), pool([low], "auroc"))]
+    assert pooled.high - pooled.low < max(widths)
+    assert pooled.low > pool([low], "auroc").high - 0.05
+
+
 def test_a_perfect_figure_has_a_lower_end_that_follows_from_the_number_of_groups():
     one = made(8, shift=50.0)
     pooled = pool([one], "auroc")
