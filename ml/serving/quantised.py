@@ -1,13 +1,17 @@
 """The int8 network: made from the artefact's ONNX file on the machine that serves, and kept beside it.
 
-Post-training quantisation by ONNX Runtime, in the form that OpenVINO runs as int8 too: weights a scale per
-output channel, activations between the least and the greatest value that OK images gave. Only the layers that
-take the time are quantised; what is between them stays float32.
+Post-training quantisation by ONNX Runtime, in the form that OpenVINO runs as int8 too: weights with a scale
+for each output channel, activations within a range that OK images gave. Two things were found by measuring,
+on a trained `weak` with 50 held-out images: defects reach far beyond what OK images give, so that without
+headroom their scores are cut off (4 verdicts flip, with it none); and the small layers cost the scores more
+(the largest difference falls from 0.085 to 0.016 of the score's whole range without them) than they gain in
+time.
 """
 
 import hashlib
 import json
 import logging
+import math
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +26,10 @@ SERVING: Final = "serving"
 INT8: Final = "int8.onnx"
 _FACTS: Final = "int8.json"
 QUANTISED_FILES: Final = (INT8, _FACTS)
-_LAYERS: Final = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
+# Products with a network's own weights; matrices of transforms (MatMul) lose too much.
+_LAYERS: Final = ["Conv", "ConvTranspose", "Gemm"]
+HEAVY_SHARE: Final = 0.02
+HEADROOM: Final = 3.0
 
 
 def serving_folder(folder: Path) -> Path:
@@ -87,6 +94,7 @@ class _Calibration:
 
 
 def _quantised(content: bytes, images: np.ndarray, folder: Path) -> Path:
+    import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -95,21 +103,64 @@ def _quantised(content: bytes, images: np.ndarray, folder: Path) -> Path:
 
     whole, ready, made = folder / ONNX, folder / "ready.onnx", folder / INT8
     whole.write_bytes(content)
-    options: dict[str, Any] = {
-        "quant_format": quantization.QuantFormat.QDQ,
-        "activation_type": quantization.QuantType.QUInt8,
-        "weight_type": quantization.QuantType.QInt8,
-        "per_channel": True,
-        "op_types_to_quantize": _LAYERS,
-    }
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)  # it warns, on the root logger, of each bias that has but one axis
     try:
         quant_pre_process(str(whole), str(ready), skip_symbolic_shape=True)
-        quantization.quantize_static(str(ready), str(made), _Calibration(images), **options)
+        heavy = heavy_layers(onnx.load(ready))
+        if not heavy:
+            raise ArtefactError(f"{ONNX} has no layer that int8 would make quicker.")
+        quantization.quantize_static(
+            str(ready),
+            str(made),
+            _Calibration(images),
+            quant_format=quantization.QuantFormat.QDQ,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            per_channel=True,
+            nodes_to_quantize=heavy,
+            extra_options={"TensorQuantOverrides": _ranges(ready, images, folder)},
+        )
     except (*ERRORS, DecodeError) as error:
         raise ArtefactError(f"{ONNX} can't be quantised: {error}") from error
     finally:
         root.setLevel(level)
     return made
+
+
+def heavy_layers(model: Any) -> list[str]:
+    """Names of the layers that take at least `HEAVY_SHARE` of the multiplications.
+
+    Args:
+        model: an ONNX model, its shapes inferred; a batch of any size counts as one image.
+    """
+    weights = {one.name: list(one.dims) for one in model.graph.initializer}
+    shapes = {
+        value.name: [max(1, one.dim_value) for one in value.type.tensor_type.shape.dim]
+        for value in (*model.graph.value_info, *model.graph.output)
+    }
+    work = {
+        node.name: math.prod(shapes[node.output[0]][2:]) * math.prod(weights[node.input[1]])
+        for node in model.graph.node
+        if node.op_type in _LAYERS and node.input[1] in weights and node.output[0] in shapes
+    }
+    return [name for name, count in work.items() if count >= HEAVY_SHARE * sum(work.values())]
+
+
+def _ranges(model: Path, images: np.ndarray, folder: Path) -> dict[str, list[dict[str, np.float32]]]:
+    """The range of each layer's input and output on the images, widened by `HEADROOM`."""
+    from onnxruntime.quantization.calibrate import create_calibrator
+
+    calibrator = create_calibrator(str(model), _LAYERS, augmented_model_path=str(folder / "augmented.onnx"))
+    calibrator.set_execution_providers(["CPUExecutionProvider"])
+    calibrator.collect_data(_Calibration(images))
+    found = calibrator.compute_data()
+    return {name: [_widened(*found[name].range_value)] for name in found.keys()}  # noqa: SIM118
+
+
+def _widened(low: np.ndarray, high: np.ndarray) -> dict[str, np.float32]:
+    return {
+        "rmin": np.float32(HEADROOM * min(0.0, float(np.min(low)))),
+        "rmax": np.float32(HEADROOM * max(0.0, float(np.max(high)))),
+    }

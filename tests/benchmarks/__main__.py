@@ -1,6 +1,8 @@
 """`make bench`: measures, prints, and writes the measured part of docs/benchmarks.md.
 
-`python -m tests.benchmarks [NAME …] [--json FILE]`; names: start, live, runtime, engines.
+`python -m tests.benchmarks [NAME …] [--json FILE] [--quick]`. With names, or quickly, the page stays as it is:
+quick ones only show that everything can be measured. Memory has a command of its own (`tests.benchmarks.memory`),
+as its figures go into the program.
 """
 
 import argparse
@@ -15,12 +17,16 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 
 from tests.inspection.line.measure_overhead import measure as measure_overhead
 
-from .engines import measure_engines
+from .beside_training import measure_beside_training
+from .engines import engines_table, measure_engines
 from .live import measure_live
 from .machine import describe_machine
+from .picture import ratio_picture
 from .start import measure_start
+from .training_step import measure_training_step
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+PICTURE = PAGE.parent / "images" / "engines.svg"
 BEGIN, END = "<!-- measured by make bench: begin -->", "<!-- end -->"
 
 
@@ -32,12 +38,15 @@ def measure_runtime() -> dict[str, Any]:
     }
 
 
-MEASURES: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
+MEASURES: dict[str, tuple[str, Callable[..., dict[str, Any]]]] = {
     "engines": ("The network alone", measure_engines),
+    "training_step": ("A training's step", measure_training_step),
+    "beside_training": ("A line beside a training", measure_beside_training),
     "runtime": ("The runtime around the network", measure_runtime),
     "start": ("From the command", measure_start),
     "live": ("The demo line, live", measure_live),
 }
+CAN_BE_QUICK = {"engines", "training_step", "beside_training"}
 
 
 def rows(figures: dict[str, Any], prefix: str = "") -> list[str]:
@@ -61,7 +70,10 @@ def page_part(measured: dict[str, Any]) -> str:
     )
     text = [about, ""]
     for name, (title, _) in MEASURES.items():
-        if name in measured:
+        if name == "engines" and name in measured:
+            text += [f"### {title}", "", f"![Times faster than eager PyTorch](images/{PICTURE.name})", ""]
+            text += [*engines_table(measured[name]), ""]
+        elif name in measured:
             text += [f"### {title}", "", "| what | figure |", "| --- | --- |", *rows(measured[name]), ""]
     return "\n".join(text)
 
@@ -76,15 +88,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*MEASURES, []], help="which; all unless told")
     parser.add_argument("--json", type=Path)
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny networks, few runs; no figure means anything"
+    )
     options = parser.parse_args()
     measured: dict[str, Any] = {"machine": describe_machine()}
     for name in options.names or MEASURES:
         print(f"measuring: {name} …", flush=True)  # noqa: T201
-        measured[name] = MEASURES[name][1]()
+        is_short = options.quick and name in CAN_BE_QUICK
+        measured[name] = MEASURES[name][1](quick=True) if is_short else MEASURES[name][1]()
         print(json.dumps(measured[name], indent=1), flush=True)  # noqa: T201
     if options.json:
         options.json.write_text(json.dumps(measured, indent=1), encoding="utf-8")
-    if not options.names:
+    if not options.names and not options.quick:
+        PICTURE.write_text(ratio_picture(measured["engines"]), encoding="utf-8")
         write_page(page_part(measured))
 
 

@@ -1,58 +1,146 @@
-"""The network alone: each serving engine against plain PyTorch, in turns on the same images."""
+"""The network alone: every method on every engine and precision, in turns with one reference.
+
+Weights do not matter for time, so they are those of one step; whether a precision gives a model's verdicts is
+told by the gate on a trained model, on its page.
+"""
 
 import tempfile
-import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from annotation.synthetic import SyntheticPart, make_parts
-from ml.methods.contract import TrainingSet
+from ml.methods.contract import FittedModel
 from ml.methods.declarations import METHODS, load_method
-from ml.serving.predictor import load_predictor
+from ml.serving.held_out import HeldOut, add_held_out
+from ml.serving.measured import Measured, MeasuredVariant, State
+from ml.serving.measuring import Plan, measure
 
-from .machine import percentiles
+from .made import made_training_set
+from .peak import matrix_peak
 
-ROUNDS = 60
+VIEWS: Final = 4
+SETTINGS: Final[dict[str, dict[str, Any]]] = {
+    "weak": {
+        "height": 704, "width": 256, "pairs": 1,
+        "stage1_iterations": 1, "stage2_iterations": 2, "stage3_iterations": 0,
+    },
+    "maa": {"size": 256, "batch": 2, "iterations": 1},
+    "multipath_vgg": {"weights": "none", "height": 224, "width": 224, "batch": 4, "epochs": 1, "copies": 1},
+    "transfer_vgg": {"weights": "none", "recipe": "frozen", "height": 224, "width": 224, "batch": 4, "epochs": 1},
+    "grad_mobilenet": {"weights": "none", "height": 224, "width": 224, "epochs": 1},
+}  # fmt: skip
+QUICK: Final[dict[str, dict[str, Any]]] = {
+    "weak": {"height": 64, "width": 64},
+    "maa": {"size": 64},
+    "multipath_vgg": {"height": 64, "width": 64, "hidden_units": 64},
+    "transfer_vgg": {"backbone": "resnet18", "height": 64, "width": 64},
+    "grad_mobilenet": {"height": 64, "width": 64},
+}
 
 
-def measure_engines() -> dict[str, Any]:
-    """`weak` as the demo has it (weights of one iteration): ms an image by engine, and the ratio to eager."""
-    parts = list(make_parts(ok=6, ng=6, seed=1))
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "model"
-        _export(parts, folder)
-        predictors = {engine: load_predictor(folder, engine) for engine in ("torch", "onnxruntime")}
-        times: dict[str, list[float]] = {engine: [] for engine in predictors}
-        for turn in range(ROUNDS):
-            image = parts[turn % len(parts)].image
-            for engine, predictor in predictors.items():
-                began = time.perf_counter()
-                predictor.predict([image])
-                times[engine].append(1000 * (time.perf_counter() - began))
-    settled = {engine: values[5:] for engine, values in times.items()}
-    ratio = np.median(settled["torch"]) / np.median(settled["onnxruntime"])
+def measure_engines(*, quick: bool = False) -> dict[str, Any]:
+    """By method and variant: latency, images per second, ratio to eager, share of the matrix peak."""
+    peak = matrix_peak(side=512, rounds=3) if quick else matrix_peak()
+    found: dict[str, Any] = {"matrix_peak_gflops": peak}
+    plan = Plan(batches=(1, VIEWS), nice=0, looks_into_slower=True)
+    if quick:
+        plan = Plan(batches=(1, 2), turns=1, turn_s=0.0, nice=0, looks_into_slower=True)
+    for name in METHODS:
+        with tempfile.TemporaryDirectory() as folder:
+            model = _exported(name, Path(folder) / "model", quick=quick)
+            measured = measure(Path(folder) / "model", plan, on_progress=lambda *_: None, stop=lambda: False)
+        gflop = _gflop(model)
+        size = model.preprocessing
+        found[name] = {
+            "input": f"{size.height} × {size.width} × {size.channels}",
+            "gflop": round(gflop, 2),
+            "variants": {
+                one.variant.title: _figures(one, measured, gflop, peak)
+                for one in measured.variants
+                if one.state is not State.ABSENT
+            },
+        }
+    return found
+
+
+def _exported(name: str, folder: Path, *, quick: bool) -> FittedModel:
+    declaration = METHODS[name]
+    parameters = declaration.Parameters.model_validate(SETTINGS[name] | (QUICK[name] if quick else {}))
+    assert declaration.workload is not None
+    training = made_training_set(declaration, declaration.workload(parameters))
+    model = load_method(name).fit(training, parameters, seed=0)
+    images = [training.images[index] for index in range(8)]
+    model.export(folder, card_extra={}, parity_images=images, parity_views=[""] * len(images))
+    resized = np.stack([model.preprocessing.resized(image) for image in images])
+    add_held_out(
+        folder,
+        HeldOut(
+            images=resized,
+            ids=np.arange(len(images)),
+            is_ng=training.is_ng[:8],
+            expected=model.predict(images).scores,
+            of=len(images),
+            calibration=resized[::2],
+        ),
+    )
+    return model
+
+
+def _gflop(model: Any) -> float:
+    """Of one image, as PyTorch counts it: two for each multiplication with its addition."""
+    size = model.preprocessing
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        model.network(torch.zeros(1, size.channels, size.height, size.width))
+    return counter.get_total_flops() / 1e9
+
+
+def _figures(
+    one: MeasuredVariant, measured: Measured, gflop: float, peak: dict[str, float]
+) -> dict[str, Any]:
+    eager = next((other for other in measured.variants if other.variant.key == "torch"), None)
+    if not one.latency_ms:
+        return {"state": str(one.state), "reason": one.reason}
+    rate = one.images_per_s or 0.0
+    on_processor = not one.engine.endswith("_cuda") and one.precision in peak
     return {
-        "eager_ms": percentiles(settled["torch"]),
-        "onnxruntime_ms": percentiles(settled["onnxruntime"]),
-        "times_faster_than_eager": round(float(ratio), 2),
+        **one.latency_ms["1"],
+        "images_per_s": round(rate, 1),
+        "times_faster_than_eager": round(eager.relative / one.relative, 2)
+        if eager and eager.relative and one.relative
+        else None,
+        "percent_of_peak": round(100 * rate * gflop / peak[one.precision], 1) if on_processor else None,
+        "memory_mb": one.peak_mb,
+        "score_differs_by": one.max_difference,
+        "of_spread": one.spread,
     }
 
 
-def _export(parts: list[SyntheticPart], folder: Path) -> None:
-    """Weights do not matter for time, so they are those of one iteration."""
-    declaration = METHODS["weak"]
-    is_ng = np.array([part.class_name != "OK" for part in parts])
-    training_set = TrainingSet(
-        images=[part.image for part in parts],
-        is_ng=is_ng,
-        classes=is_ng.astype(np.int64),
-        class_names=("OK", "NG"),
-        groups=[part.item for part in parts],
-        views=[""] * len(parts),
-    )
-    brief = {"stage1_iterations": 1, "stage2_iterations": 2, "stage3_iterations": 0}
-    parameters = declaration.presets["demo"].model_copy(update=brief)
-    model = load_method("weak").fit(training_set, parameters, seed=0)
-    model.export(folder, card_extra={}, parity_images=[parts[0].image], parity_views=[""])
+def engines_table(found: dict[str, Any]) -> list[str]:
+    """The figures as the page's table."""
+    peaks = ", ".join(f"{name} {rate:.0f}" for name, rate in found["matrix_peak_gflops"].items())
+    lines = [
+        f"Matrix peak of this machine in this run, GFLOP/s: {peaks}.",
+        "",
+        "| method | engine | p50 ms | p95 | p99 | images/s | × eager | % of peak | MB |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, method in found.items():
+        if name == "matrix_peak_gflops":
+            continue
+        title = f"{name}, {method['input']}, {method['gflop']} GFLOP"
+        for variant, figures in method["variants"].items():
+            if "p50" not in figures:
+                lines.append(f"| {title} | {variant} | {figures['state']}: {figures['reason']} | | | | | | |")
+                continue
+            cells = [
+                figures[key]
+                for key in ("p50", "p95", "p99", "images_per_s", "times_faster_than_eager", "percent_of_peak", "memory_mb")
+            ]  # fmt: skip
+            lines.append(
+                f"| {title} | {variant} | " + " | ".join("–" if c is None else f"{c:g}" for c in cells) + " |"
+            )
+    return lines

@@ -88,13 +88,12 @@ def make_convolution(weights: tuple[float, ...] = (1.0, -1.0, 0.5, 2.0)) -> byte
     return onnx.ModelProto.SerializeToString(helper.make_model(graph, opset_imports=opset, ir_version=8))
 
 
-def hold_out(folder: Path, *, scores: np.ndarray | None = None, count: int = 12) -> HeldOut:
+def hold_out(folder: Path, *, count: int = 12, brightest_ok: int = 90) -> HeldOut:
     """Adds held-out images to an artefact: every second is NG and brighter; and OK images to take scales from."""
     rng = np.random.default_rng(1)
-    images = np.stack(
-        [rng.integers(160 * (i % 2), 160 * (i % 2) + 90, (SIZE, SIZE), dtype=np.uint8) for i in range(count)]
-    )
-    expected = expected_of(list(images)).scores if scores is None else scores
+    bounds = [(160, 250) if index % 2 else (0, brightest_ok) for index in range(count)]
+    images = np.stack([rng.integers(*bound, (SIZE, SIZE), dtype=np.uint8) for bound in bounds])
+    expected = expected_of(list(images)).scores
     held = HeldOut(
         images=images,
         ids=np.arange(100, 100 + count),

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from ml.preprocessing import Preprocessing
 from ml.serving import variants
 from ml.serving.artefact import ArtefactError, read_card
 from ml.serving.engines import EngineUnavailable, InferenceFailed, Running, load_engine
 from ml.serving.predictor import Predictor
-from ml.serving.quantised import quantise, read_quantised, serving_folder
+from ml.serving.quantised import heavy_layers, quantise, read_quantised, serving_folder
 from ml.serving.variants import VARIANTS, Variant
 from tests.ml.serving.builders import SIZE, expected_of, make_artefact, make_convolution, make_images
 
@@ -153,3 +154,27 @@ def test_a_network_that_cannot_be_quantised_is_told(tmp_path):
     with pytest.raises(ArtefactError, match="can't be quantised"):
         quantise(folder, read_card(folder), np.zeros((1, 1, SIZE, SIZE), np.float32))
     assert list(serving_folder(folder).iterdir()) == []
+
+
+def test_only_layers_that_take_the_time_become_int8():
+    layers = {"wide": [64, 64, 3, 3], "narrow": [2, 64, 1, 1]}
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["images", "wide"], ["between"], name="wide layer"),
+            helper.make_node("Conv", ["between", "narrow"], ["map"], name="narrow layer"),
+        ],
+        "two layers",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 64, 18, 18])],
+        [helper.make_tensor_value_info("map", TensorProto.FLOAT, ["batch", 2, 16, 16])],
+        [
+            helper.make_tensor(name, TensorProto.FLOAT, dims, np.zeros(np.prod(dims), np.float32))
+            for name, dims in layers.items()
+        ],
+        value_info=[helper.make_tensor_value_info("between", TensorProto.FLOAT, ["batch", 64, 16, 16])],
+    )
+    assert heavy_layers(helper.make_model(graph)) == ["wide layer"]
+
+
+def test_a_network_without_a_layer_that_int8_would_speed_up_is_told(folder):
+    with pytest.raises(ArtefactError, match="no layer that int8 would make quicker"):
+        quantise(folder, read_card(folder), calibration(folder))

@@ -64,18 +64,21 @@ def test_int8_is_quantised_here_and_scores_the_held_out_images(folder):
     assert int8.state is State.MEASURED
     assert (serving_folder(folder) / "int8.onnx").is_file()
     assert (len(measured.ids), measured.held_out_of) == (12, 36)
-    is_ok = ~np.array(measured.is_ng)
-    assert 0 < np.abs(np.array(int8.scores) - measured.expected)[is_ok].max() < 0.002
+    apart = np.abs(np.array(int8.scores) - measured.expected)
+    assert 0 < apart[~np.array(measured.is_ng)].max() < 0.005
+    assert not choices(measured, ng_at=0.5)[1].refusal
 
 
-def test_int8_that_cuts_off_what_no_ok_image_has_may_not_judge_where_verdicts_flip(folder):
-    """Its scales come from OK images: the bright NG images of this model saturate at 0.29."""
+def test_int8_that_cuts_off_what_no_ok_image_has_may_not_judge_where_verdicts_flip(tmp_path):
+    """OK images far darker than NG ones: three times their range does not reach, and NG images look alike."""
+    folder = make_artefact(tmp_path / "dark", network=make_convolution())
+    hold_out(folder, brightest_ok=20)
     measured = look(folder, ONE, INT8, looks_into_slower=True)
     int8 = {
         ng_at: next(one for one in choices(measured, ng_at=ng_at) if one.one.variant == INT8)
-        for ng_at in (0.25, 0.5)
+        for ng_at in (0.05, 0.5)
     }
-    assert int8[0.25].gate.flipped == ()
+    assert int8[0.05].gate.flipped == ()
     assert int8[0.5].gate.flipped == (1, 3, 5, 7, 9, 11)
     assert int8[0.5].refusal == "6 held-out images change their verdict"
 
