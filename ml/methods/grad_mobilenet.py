@@ -30,7 +30,7 @@ DIGITS: Final = 6  # of standardised features, as the card holds them
 LEAST_DEVIATION_LOG: Final = 0.01  # of a logarithm: one hundredth of the value
 LEAST_DEVIATION_LINEAR: Final = 0.01  # of the mean
 LEAST_DEVIATION: Final = 1e-30  # where that is 0
-LEAST_DEVIATION_SHARE: Final = 0.001  # of the landmark's share
+LEAST_DEVIATION_SHARE: Final = 0.0001  # of the landmark's share
 
 
 def fit(
@@ -71,7 +71,7 @@ def restore(parameters: GradMobileNetParameters, class_names: Sequence[str], wei
 
 
 def fit_one_class(features: np.ndarray, parameters: GradMobileNetParameters, seed: int) -> OneClassSvm:
-    """The one-class SVM of the OK images' features [N, F], section 4.4.1.
+    """The one-class SVM of the OK images' features [N, F]: cells, mean, landmark; section 4.4.1.
 
     The paper names neither kernel nor ν: RBF with scikit-learn's own γ, 1 / (F · variance), and ν as a
     parameter. Of more than `MAX_SVM_IMAGES` images it takes a sample.
@@ -81,6 +81,10 @@ def fit_one_class(features: np.ndarray, parameters: GradMobileNetParameters, see
     rows = features.astype(np.float64)
     mean, deviation = rows.mean(axis=0), rows.std(axis=0)
     deviation = np.maximum(deviation, _least_deviation(mean, parameters.scale))
+    if parameters.weighting == "blocks":
+        deviation[:-2] *= np.sqrt(
+            len(deviation) - 2
+        )  # the squares of all cells together: those of one feature
     sample = np.random.default_rng([seed, 2]).permutation(len(rows))[:MAX_SVM_IMAGES]
     standardised = np.round((rows[np.sort(sample)] - mean) / deviation, DIGITS)
     machine = OneClassSVM(kernel="rbf", gamma="scale", nu=parameters.nu).fit(standardised)

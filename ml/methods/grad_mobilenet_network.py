@@ -101,7 +101,7 @@ class GradMobileNet(nn.Module):
     Args:
         mobilenet: in eval mode, trained.
         height, width: of the images.
-        scale: of the gradient's features: "log" or "linear".
+        scale: of the gradient's features: "relative", "log" or "linear".
 
     Buffers, set once training is done:
         grey_gain [3], grey_offset: from the input's channels to grey values 0 to 255.
@@ -130,26 +130,33 @@ class GradMobileNet(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """float32 [B, 3, H, W] → features [B, GRID² + 2] and map [B, H, W].
 
-        The features: the gradient norm's mean in each cell of the grid, its mean over the image (both as
-        logarithms where `scale` says so), the landmark.
+        The features: the gradient norm's mean in each cell of the grid, its mean over the image, the
+        landmark. The norms are logarithms unless `scale` is linear; those of cells are against the image's
+        where it is relative.
         """
         margin, slopes = input_gradient(lambda batch: margin_of(self.mobilenet(batch)), images)
         norm = slopes.square().sum(dim=1).sqrt()  # of ∂m/∂x
         log_slope = log_loss_slope(margin)
-        cells = self.pool_rows @ norm @ self.pool_columns
-        pooled = torch.cat([cells.flatten(1), norm.mean(dim=(1, 2)).unsqueeze(1)], dim=1)
-        if self.scale == "log":
-            gradients = pooled.clamp_min(SMALLEST).log() + log_slope.unsqueeze(1)
-        else:
-            gradients = pooled * log_slope.exp().unsqueeze(1)
         heat_map = norm * (log_slope.exp() / self.map_scale).reshape(-1, 1, 1)  # ‖Grad‖₂, eq. (3)
-        return torch.cat([gradients, self.landmark_share(images).unsqueeze(1)], dim=1), heat_map
+        cells = (self.pool_rows @ norm @ self.pool_columns).flatten(1)
+        mean = norm.mean(dim=(1, 2)).unsqueeze(1)
+        features = [*self._scaled(cells, mean, log_slope.unsqueeze(1)), self.landmark_share(images)]
+        return torch.cat(features, dim=1), heat_map
+
+    def _scaled(self, cells: Tensor, mean: Tensor, log_slope: Tensor) -> tuple[Tensor, Tensor]:
+        """Norms of ∂m/∂x, cells [B, GRID²] and mean [B, 1], as features of the gradient."""
+        if self.scale == "linear":
+            return cells * log_slope.exp(), mean * log_slope.exp()
+        log_cells, log_mean = (norm.clamp_min(SMALLEST).log() for norm in (cells, mean))
+        if self.scale == "relative":
+            return log_cells - log_mean, log_mean + log_slope
+        return log_cells + log_slope, log_mean + log_slope
 
     def landmark_share(self, images: Tensor) -> Tensor:
-        """The share of pixels whose grey value is in the landmark's range (section 4.3), [B] in [0, 1]."""
+        """The share of pixels whose grey value is in the landmark's range (section 4.3), [B, 1] in [0, 1]."""
         grey = (images * self.grey_gain.reshape(1, 3, 1, 1)).sum(dim=1) + self.grey_offset
         is_inside = (grey > self.landmark[0] - BETWEEN) & (grey < self.landmark[1] + BETWEEN)
-        return is_inside.to(images.dtype).mean(dim=(1, 2))
+        return is_inside.to(images.dtype).mean(dim=(1, 2)).unsqueeze(1)
 
     def set_grey(self, mean: Sequence[float], std: Sequence[float]) -> None:
         """From what the preprocessing subtracts and divides by, per channel of [0, 1]."""

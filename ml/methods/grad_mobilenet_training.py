@@ -24,7 +24,7 @@ from ml.preprocessing import Preprocessing
 
 FEATURES: Final = GRID * GRID + 2
 MEASURED_IMAGES: Final = 64  # OK images that the loss is measured on, and the landmark is proposed from
-LANDMARK_SHARE: Final = 0.05  # of the OK images' pixels that a proposed landmark counts
+LANDMARK_SHARE: Final = 0.0001  # of the OK images' pixels that a proposed landmark counts
 MAP_QUANTILE: Final = 0.999  # of the OK images' gradient norms: the map's 1
 GRADIENT_BATCH_PX: Final = 400_000  # of input in one forward and backward pass; bounds memory
 

@@ -299,7 +299,7 @@ def _seen(version: ModelVersion, images: Sequence[SnapshotImage], tell: OnProgre
         resized = [predictor.preprocessing.resized(*one) for one in zip(decoded, views, strict=True)]
         pixels += [_raw(one) for one in resized]
     descriptors = np.concatenate([one.descriptors for one in predictions if one.descriptors is not None])
-    is_log = predictor.card.parameters["scale"] == "log"
+    is_log = predictor.card.parameters["scale"] != "linear"
     return _Seen(descriptors, _mean_norms(descriptors, scoring, is_log), np.stack(pixels))
 
 

@@ -48,15 +48,21 @@ class GradMobileNetParameters(MethodParameters):
         default=16, ge=2, le=512, description="Images in a step.", json_schema_extra={"unit": "images"}
     )
     rate: float = Field(default=0.001, gt=0, le=1, description="Learning rate of Adam.")
-    scale: Literal["log", "linear"] = Field(
-        default="log",
+    scale: Literal["relative", "log", "linear"] = Field(
+        default="relative",
         description="Of the gradient's features. An overfit model's gradients differ by powers of ten from "
-        "image to image: logarithms keep the largest from deciding alone.",
+        "image to image. Relative: logarithms, each cell's against the whole image's. Log: logarithms. "
+        "Linear: as they are.",
+    )
+    weighting: Literal["blocks", "features"] = Field(
+        default="blocks",
+        description="Blocks: the cells together count as much as the mean norm, and as the landmark. "
+        "Features: each cell does, so that the landmark is one of 258.",
     )
     landmark: Literal["proposed", "fixed"] = Field(
         default="proposed",
         description="Artificial landmark: the share of dark pixels. Proposed: up to the grey value that one "
-        "in twenty pixels of the OK images is below. Fixed: the range given here.",
+        "in ten thousand pixels of the OK images is below. Fixed: the range given here.",
     )
     landmark_from: int = Field(
         default=0,
@@ -97,7 +103,9 @@ GRAD_MOBILENET: Final = MethodDeclaration(
     needs=Needs(ok=20),
     Parameters=GradMobileNetParameters,
     presets={
-        "paper": GradMobileNetParameters(scale="linear", landmark="fixed", landmark_from=0, landmark_to=50),
+        "paper": GradMobileNetParameters(
+            scale="linear", weighting="features", landmark="fixed", landmark_from=0, landmark_to=50
+        ),
         "quick": GradMobileNetParameters(height=128, width=128, epochs=30),
         "quick-scratch": GradMobileNetParameters(weights="none", height=128, width=128, epochs=30),
     },

@@ -96,6 +96,9 @@ def test_the_features_are_the_cells_the_mean_and_the_landmark():
     torch.testing.assert_close(raw[:, :256], cells, rtol=1e-4, atol=1e-12)
     torch.testing.assert_close(raw[:, 256], heat_map.mean(dim=(1, 2)), rtol=1e-4, atol=1e-12)
     torch.testing.assert_close(logs(images())[0][:, :257], raw[:, :257].log(), rtol=1e-4, atol=1e-4)
+    relative = small_network("relative")(images())[0]
+    expected = torch.cat([raw[:, :256] / raw[:, 256:257], raw[:, 256:257]], dim=1).log()
+    torch.testing.assert_close(relative[:, :257], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_the_landmark_is_the_share_of_grey_values_in_its_range():
@@ -118,13 +121,13 @@ def test_a_colours_grey_value_is_opencvs():
     assert network.landmark_share(pixels.expand(1, 3, 16, 16)).item() == 0
 
 
-def test_the_proposed_landmark_counts_a_twentieth_of_the_ok_images_pixels():
+def test_the_proposed_landmark_counts_one_in_ten_thousand_of_the_ok_images_pixels():
     training = training_set(40, height=32, width=32)
     model = fit(training, tiny(), seed=0)
     low, high = model.network.landmark.tolist()
     ok = np.stack([image for image, ng in zip(training.images, training.is_ng, strict=True) if not ng])
     assert low == 0
-    assert np.mean(ok <= high) == pytest.approx(0.05, abs=0.01)
+    assert np.mean(ok < high) < 0.0001 <= np.mean(ok <= high) < 0.001
 
 
 def test_ng_images_change_nothing():
@@ -221,7 +224,7 @@ def test_the_paper_preset_has_the_papers_numbers():
     paper = METHODS["grad_mobilenet"].presets["paper"]
     assert (paper.height, paper.width, paper.loss_limit) == (256, 256, 0.001)
     assert (paper.landmark, paper.landmark_from, paper.landmark_to) == ("fixed", 0, 50)
-    assert (paper.scale, paper.weights) == ("linear", "imagenet")
+    assert (paper.scale, paper.weighting, paper.weights) == ("linear", "features", "imagenet")
 
 
 def test_a_landmark_that_ends_before_it_begins_is_refused():

@@ -21,7 +21,7 @@ def features(count: int, width: int = 12, seed: int = 0) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def fitted() -> OneClassSvm:
-    return fit_one_class(features(60), GradMobileNetParameters(nu=0.2), seed=0)
+    return fit_one_class(features(60), GradMobileNetParameters(nu=0.2, weighting="features"), seed=0)
 
 
 def test_the_score_is_minus_scikit_learns_decision_function(fitted):
@@ -48,6 +48,13 @@ def test_descriptors_are_the_standardised_features(fitted):
     np.testing.assert_allclose(described.std(axis=0), 1, atol=1e-5)
 
 
+def test_by_blocks_all_cells_together_weigh_as_much_as_the_mean_norm_and_as_the_landmark():
+    fitted = fit_one_class(features(60), GradMobileNetParameters(weighting="blocks"), seed=0)
+    squares = np.square(fitted(features(60)).descriptors).mean(axis=0)
+    assert squares[:-2].sum() == pytest.approx(1, rel=1e-4)
+    assert squares[-2:] == pytest.approx([1, 1], rel=1e-4)
+
+
 def test_identical_ok_images_give_a_score_all_the_same():
     fitted = fit_one_class(np.repeat(features(1), 30, axis=0), GradMobileNetParameters(), seed=0)
     scores = fitted(np.concatenate([features(1), features(1) + 1])).scores
@@ -55,7 +62,7 @@ def test_identical_ok_images_give_a_score_all_the_same():
     assert scores[1] > scores[0]
 
 
-@pytest.mark.parametrize("scale", ["log", "linear"])
+@pytest.mark.parametrize("scale", ["relative", "log", "linear"])
 def test_features_that_are_zero_for_every_ok_image_are_no_division_by_zero(scale):
     fitted = fit_one_class(np.zeros((30, 4), np.float32), GradMobileNetParameters(scale=scale), seed=0)
     scored = fitted(np.array([[0, 0, 0, 0], [1, 1, 1, 0.5]], np.float32))
