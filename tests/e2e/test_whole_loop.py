@@ -69,9 +69,11 @@ def label_the_rest(page: Page, truth: dict[str, str]) -> None:
 def train(page: Page) -> None:
     page.get_by_role("link", name="Train", exact=True).click()
     page.get_by_label(METHODS["weak"].title).check()  # the page proposes another one for this dataset
+    height = page.locator("[name=parameter-height]")
+    expect(height).to_have_value(str(METHODS["weak"].presets["quick"].height))
     page.get_by_label("Preset").select_option("demo")
+    expect(height).to_have_value(str(METHODS["weak"].presets["demo"].height))
     page.get_by_label("Seed").fill("7")
-    expect(page.locator("[name=parameter-height]")).to_have_value(str(METHODS["weak"].presets["demo"].height))
     page.get_by_role("button", name="Train").click()
     ended = re.compile("done|failed|cancelled")
     state = page.locator("[data-role=state]")
