@@ -167,7 +167,7 @@ class DiscoveryForm(forms.Form):
 
     among = forms.ChoiceField(choices=DiscoveryAmong.choices, label=_("Among"), widget=_select())
     dataset = forms.ModelChoiceField(
-        Dataset.objects.order_by("name"), to_field_name="slug", label=_("of"), widget=_select()
+        Dataset.objects.order_by("name"), to_field_name="slug", label=_("Dataset"), widget=_select()
     )
     types = forms.IntegerField(
         label=_("Types"),

@@ -79,7 +79,7 @@ def test_it_is_started_from_the_model_page(version, as_role, sent, django_captur
     [
         ({"types": "7"}, "7 types can&#x27;t be found"),
         ({"types": "1"}, "Types:"),
-        ({"dataset": "nuts"}, "of:"),
+        ({"dataset": "nuts"}, "Dataset:"),
     ],
 )
 def test_what_can_not_be_is_told_on_the_page(version, as_role, fields, text):
