@@ -52,6 +52,17 @@ def test_trainings_that_run_at_once_share_the_cores(monkeypatch):
     assert "OMP_NUM_THREADS=1" in four
 
 
+def test_a_training_yields_to_imports_and_both_to_the_line_and_the_web(tmp_path):
+    def nice(program: supervision.Program) -> int:
+        words = program.command
+        return int(words[words.index("nice") + 2]) if "nice" in words else 0
+
+    training, imports = supervision.worker_program("cpu"), supervision.worker_program("io")
+    line, web = supervision.line_program(tmp_path, "demo"), supervision.web_program("127.0.0.1", 8000)
+    assert nice(training) > nice(imports) > nice(line) == nice(web) == 0
+    assert all("OMP_WAIT_POLICY=PASSIVE" in program.command for program in (training, imports, line))
+
+
 def test_a_path_with_blanks_and_percent_signs_stays_one_word(tmp_path, control):
     root = tmp_path / "100% my plant"
     root.mkdir()
