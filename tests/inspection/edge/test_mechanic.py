@@ -134,7 +134,7 @@ def test_a_newer_deployment_is_never_replaced_by_an_older_ones_quicker_engine(at
     at_work.clerk.look()
     at_work.clerk.look()
     assert at_work.runtime.deployment.id == newer.pk
-    assert not at_work.live.acquire(blocking=False)
+    assert at_work.clerk._loading is None
     older.refresh_from_db()
     assert older.state == "superseded"
 
