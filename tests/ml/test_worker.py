@@ -29,8 +29,6 @@ from tests.ml.toy import TOY
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# Long enough to be caught in the middle.
-LONG = {"iterations": 3000}
 TIMEOUT_S = 120
 
 
@@ -105,9 +103,30 @@ def age_heartbeat(job: TrainingJob) -> None:
     TrainingJob.objects.filter(pk=job.pk).update(heartbeat_at=timezone.now() - timedelta(minutes=1))
 
 
-def queue(
-    dataset: DatasetFactory, parameters: dict = LONG, folds: int = 0, method: str = "toy"
-) -> TrainingJob:
+class Held:
+    """Fits of the toy that wait half-way, until they are let go; by the name of their checkpoint."""
+
+    def __init__(self, folder: Path) -> None:
+        self.parameters = {"hold": str(folder)}
+        self._folder = folder
+
+    def hold(self, *names: str) -> None:
+        for name in names:
+            (self._folder / name).touch()
+
+    def let_go(self, *names: str) -> None:
+        for name in names:
+            (self._folder / name).unlink()
+
+
+@pytest.fixture
+def held(tmp_path) -> Held:
+    folder = tmp_path / "held"
+    folder.mkdir()
+    return Held(folder)
+
+
+def queue(dataset: DatasetFactory, parameters: dict, folds: int = 0, method: str = "toy") -> TrainingJob:
     job = jobs.queue_job(dataset=dataset.dataset, method=method, parameters=parameters, folds=folds)
     ask_for_training(job)
     return job
@@ -127,8 +146,8 @@ def are_midway(*folds: int) -> Callable[[TrainingJob], bool]:
     return look
 
 
-def process_of(fold: FoldFit) -> int:
-    return int(fold.worker.rsplit(":", 1)[1])
+def process_of(row: TrainingJob | FoldFit) -> int:
+    return int(row.worker.rsplit(":", 1)[1])
 
 
 def test_a_job_runs_on_a_worker(dataset):
@@ -140,13 +159,15 @@ def test_a_job_runs_on_a_worker(dataset):
 
 
 @pytest.mark.slow
-def test_a_worker_killed_in_the_middle_loses_nothing_the_next_one_goes_on(dataset):
+def test_a_worker_killed_in_the_middle_loses_nothing_the_next_one_goes_on(dataset, held):
+    held.hold("fit")
     with worker() as first:
-        job = queue(dataset)
+        job = queue(dataset, held.parameters)
         wait_for(job, is_midway)
         kill_all(first)
     assert job.state == JobState.RUNNING
     age_heartbeat(job)
+    held.let_go("fit")
     with worker():
         wait_for(job, is_done)
     assert (job.state, job.attempts) == (JobState.DONE, 2)
@@ -154,11 +175,13 @@ def test_a_worker_killed_in_the_middle_loses_nothing_the_next_one_goes_on(datase
 
 
 @pytest.mark.slow
-def test_a_training_process_killed_under_a_living_worker_is_found_and_goes_on(dataset):
+def test_a_training_process_killed_under_a_living_worker_is_found_and_goes_on(dataset, held):
+    held.hold("fit")
     with worker():
-        job = queue(dataset)
+        job = queue(dataset, held.parameters)
         wait_for(job, is_midway)
-        os.kill(int(job.worker.rsplit(":", 1)[1]), signal.SIGKILL)
+        os.kill(process_of(job), signal.SIGKILL)
+        held.let_go("fit")
         age_heartbeat(job)
         requeue_lost_jobs.delay()
         wait_for(job, is_done)
@@ -166,27 +189,31 @@ def test_a_training_process_killed_under_a_living_worker_is_found_and_goes_on(da
 
 
 @pytest.mark.slow
-def test_a_worker_told_to_end_hands_its_job_back_and_leaves(dataset):
+def test_a_worker_told_to_end_hands_its_job_back_and_leaves(dataset, held):
+    held.hold("fit")
     with worker() as first:
-        job = queue(dataset)
+        job = queue(dataset, held.parameters)
         wait_for(job, is_midway)
         first.send_signal(signal.SIGTERM)
         first.wait(TIMEOUT_S)
         job.refresh_from_db()
         assert (job.state, job.attempts) == (JobState.QUEUED, 0)
+    held.let_go("fit")
     with worker():
         wait_for(job, is_done)
     assert (job.state, job.attempts) == (JobState.DONE, 1)
 
 
 @pytest.mark.slow
-def test_cancelling_stops_the_worker_and_keeps_the_checkpoint(dataset):
+def test_cancelling_stops_the_worker_and_keeps_the_checkpoint(dataset, held):
+    held.hold("fit")
     with worker():
-        job = queue(dataset)
+        job = queue(dataset, held.parameters)
         wait_for(job, is_midway)
         jobs.cancel_job(job=job, actor=None)
         wait_for(job, lambda job: job.state == JobState.CANCELLED)
         assert any(checkpoint_folder(job).iterdir())
+        held.let_go("fit")
         jobs.resume_job(job=job, actor=None)
         ask_for_training(job)
         wait_for(job, is_done)
@@ -220,13 +247,15 @@ def test_folds_take_turns_on_one_process_and_give_the_very_scores_of_a_command(d
 
 
 @pytest.mark.slow
-def test_of_two_folds_at_once_only_the_one_whose_process_was_killed_is_fitted_again(dataset):
+def test_of_two_folds_at_once_only_the_one_whose_process_was_killed_is_fitted_again(dataset, held):
+    held.hold("fold-0", "fold-1")
     with worker(at_once=2):
-        job = queue(dataset, folds=2)
+        job = queue(dataset, held.parameters, folds=2)
         wait_for(job, are_midway(0, 1))
         killed = folds_of(job)[0]
         os.kill(process_of(killed), signal.SIGKILL)
         FoldFit.objects.filter(pk=killed.pk).update(heartbeat_at=timezone.now() - timedelta(minutes=1))
+        held.let_go("fold-0", "fold-1")
         requeue_lost_jobs.delay()
         wait_for(job, is_done)
     assert (job.state, job.attempts) == (JobState.DONE, 1)
@@ -235,29 +264,35 @@ def test_of_two_folds_at_once_only_the_one_whose_process_was_killed_is_fitted_ag
 
 
 @pytest.mark.slow
-def test_a_worker_killed_in_the_second_fold_leaves_the_first_one_done(dataset):
+def test_a_worker_killed_in_the_second_fold_leaves_the_first_one_done(dataset, held):
+    held.hold("fold-1")
     with worker() as first:
-        job = queue(dataset, folds=2)
+        job = queue(dataset, held.parameters, folds=2)
         wait_for(job, are_midway(1))
         kill_all(first)
     FoldFit.objects.filter(fold=1).update(heartbeat_at=timezone.now() - timedelta(minutes=1))
+    held.let_go("fold-1")
     with worker():
         wait_for(job, is_done)
     assert (job.state, [fold.attempts for fold in folds_of(job)]) == (JobState.DONE, [1, 2])
 
 
 @pytest.mark.slow
-def test_a_broker_that_lost_its_memory_costs_no_fold(dataset, redis_server):
+def test_a_broker_that_lost_its_memory_costs_no_fold(dataset, held, redis_server):
+    """The second fold's message goes first, then the chord that would ask for the final fit."""
+    held.hold("fold-0", "fold-1")
+    long_ago = timezone.now() - timedelta(hours=1)
     with worker():
-        job = queue(dataset, folds=2)
+        job = queue(dataset, held.parameters, folds=2)
         wait_for(job, are_midway(0))
         redis_server.flushdb()
+        held.let_go("fold-0")
         wait_for(job, lambda _job: folds_of(job)[0].state == JobState.DONE)
-        long_ago = timezone.now() - timedelta(hours=1)
         FoldFit.objects.update(asked_at=long_ago)
         requeue_lost_jobs.delay()
         wait_for(job, are_midway(1))
         redis_server.flushdb()
+        held.let_go("fold-1")
         wait_for(job, lambda _job: folds_of(job)[1].state == JobState.DONE)
         TrainingJob.objects.update(asked_at=long_ago)
         requeue_lost_jobs.delay()
@@ -266,14 +301,16 @@ def test_a_broker_that_lost_its_memory_costs_no_fold(dataset, redis_server):
 
 
 @pytest.mark.slow
-def test_cancelling_stops_both_folds_and_resuming_goes_on_with_both(dataset):
+def test_cancelling_stops_both_folds_and_resuming_goes_on_with_both(dataset, held):
+    held.hold("fold-0", "fold-1")
     with worker(at_once=2):
-        job = queue(dataset, folds=2)
+        job = queue(dataset, held.parameters, folds=2)
         wait_for(job, are_midway(0, 1))
         jobs.cancel_job(job=job, actor=None)
         wait_for(job, lambda job: job.state == JobState.CANCELLED)
         assert {fold.state for fold in folds_of(job)} == {JobState.QUEUED}
-        assert len(list(checkpoint_folder(job).glob("fold-*/*"))) >= 2
+        assert len(list(checkpoint_folder(job).glob("fold-*/*"))) == 2
+        held.let_go("fold-0", "fold-1")
         jobs.resume_job(job=job, actor=None)
         ask_for_training(job)
         wait_for(job, is_done)

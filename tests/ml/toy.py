@@ -5,6 +5,7 @@ with `weak` where it is about the whole path.
 """
 
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from tests.ml.toy_declaration import TOY, ToyParameters
 __all__ = ["TOY", "Model", "ToyParameters", "fit", "restore"]
 
 PREPROCESSING = Preprocessing(64, 64, "grey")
+_PAUSE = threading.Event()
 
 
 class Network(nn.Module):
@@ -105,10 +107,20 @@ def fit(
             unfinished.write_text(json.dumps(state))
             unfinished.replace(stored)
         fraction = iteration / parameters.iterations
-        on_progress(Progress(fraction, "Look", iteration, parameters.iterations, {"level": state["level"]}))
+        event = Progress(fraction, "Look", iteration, parameters.iterations, {"level": state["level"]})
+        on_progress(event)
+        while iteration == (parameters.iterations + 1) // 2 and _is_held(parameters, checkpoint):
+            if stop():
+                raise TrainingStopped(checkpoint)
+            on_progress(event)
+            _PAUSE.wait(0.05)
     with torch.no_grad():
         network.level.fill_(state["level"])
     return Model(network, parameters, seed, training.class_names)
+
+
+def _is_held(parameters: ToyParameters, checkpoint: Path | None) -> bool:
+    return bool(parameters.hold and checkpoint) and (Path(parameters.hold) / checkpoint.name).exists()
 
 
 def restore(parameters: ToyParameters, class_names, weights: bytes) -> Network:

@@ -8,6 +8,10 @@ from ml.methods.declarations import MethodDeclaration, MethodParameters
 
 class ToyParameters(MethodParameters):
     iterations: int = Field(default=20, ge=1, le=100_000)
+    hold: str = Field(
+        default="",
+        description="Folder: while a file with the name of a fit lies in it, that fit waits half-way.",
+    )
 
 
 TOY = MethodDeclaration(

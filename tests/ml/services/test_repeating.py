@@ -60,7 +60,7 @@ def edit_card(version: ModelVersion, change) -> None:
 def test_it_has_all_from_the_card_and_the_same_snapshot_whatever_was_labelled_since(version, dataset):
     dataset.add(is_ng=True)
     job = queue_like(version=version)
-    assert (job.method, job.parameters, job.folds, job.seed) == ("toy", {"iterations": 12}, 2, 9)
+    assert (job.method, job.parameters, job.folds, job.seed) == ("toy", {"iterations": 12, "hold": ""}, 2, 9)
     assert job.snapshot == version.job.snapshot
     assert scores_of(trained(job)) == scores_of(version)
 
@@ -69,7 +69,7 @@ def test_on_a_dataset_it_takes_the_newest_labels(version, dataset):
     dataset.add(is_ng=True)
     job = queue_like(version=version, dataset=dataset.dataset)
     assert job.snapshot != version.job.snapshot
-    assert (job.snapshot.ng_count, job.parameters) == (15, {"iterations": 12})
+    assert (job.snapshot.ng_count, job.parameters) == (15, version.job.parameters)
 
 
 def test_a_card_that_was_edited_is_refused_and_says_where(version):
