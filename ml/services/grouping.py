@@ -5,11 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from annotation.models import Dataset
 from annotation.services.fingerprints import add_missing_fingerprints
 from ml.evaluation.lookalikes import find_lookalikes
 from ml.evaluation.splits import joined_groups
-from ml.selectors import images as image_rows
 from ml.selectors.images import LabelledImage
 
 EXAMPLES: Final = 3
@@ -28,23 +26,26 @@ class Grouping:
     entry: dict[str, Any]
 
 
-def group_images(dataset: Dataset, images: Sequence[LabelledImage], views: Mapping[int, str]) -> Grouping:
+def group_images(
+    images: Sequence[LabelledImage], parts: Mapping[int, str], views: Mapping[int, str], files: int
+) -> Grouping:
     """Groups of images that share a part, or look near-identical within a view.
 
-    Byte-identical files are one image from the start, and join the parts that they came under.
+    Byte-identical files are one image from the start, and join the parts that they came under. Takes seconds
+    for 100,000 images, and is called in no transaction: on SQLite it would hold up every writer.
 
     Args:
-        dataset: of the images.
         images: at least one.
+        parts: by image id, the part that it belongs to.
         views: of the images that have one, by id.
+        files: that the images came in.
     """
-    items = image_rows.groups_of_images(dataset, images)
     limits, pairs = _lookalike_pairs(images, views)
     alike = joined_groups(len(images), [], pairs)
-    first_of = joined_groups(len(images), [[items[image.id] for image in images]], pairs)
-    copies = image_rows.file_count(dataset) - len(images)
+    first_of = joined_groups(len(images), [[parts[image.id] for image in images]], pairs)
     return Grouping(
-        groups=[items[images[first].id] for first in first_of], entry=_entry(images, alike, limits, copies)
+        groups=[parts[images[first].id] for first in first_of],
+        entry=_entry(images, alike, limits, files - len(images)),
     )
 
 

@@ -21,7 +21,7 @@ from ml.weights import WeightsUnusable, find_weights
 
 from .claims import NOBODY, end_if_cancelled
 from .memory import check_memory
-from .snapshots import SnapshotImage, count_images, freeze_dataset, frozen_images
+from .snapshots import SnapshotImage, compose_snapshot, count_images, frozen_images, keep_snapshot
 
 MAX_FOLDS: Final = 20
 
@@ -53,7 +53,6 @@ def find_method(name: str) -> MethodDeclaration:
     return METHODS[name]
 
 
-@transaction.atomic
 def queue_job(
     *,
     dataset: Dataset,
@@ -66,6 +65,8 @@ def queue_job(
     snapshot: Snapshot | None = None,
 ) -> TrainingJob:
     """Freezes the dataset and queues a training on it; the caller then asks a worker to take it.
+
+    Called in no transaction: what takes time, looking for near-identical images, holds up no writer.
 
     Args:
         dataset: what to train on.
@@ -88,28 +89,29 @@ def queue_job(
     if folds < 0 or folds == 1 or folds > MAX_FOLDS:
         raise ParametersRefused({"folds": f"0 for one hold-out split, or 2 to {MAX_FOLDS} folds."})
     check_weights(declaration, validated)
-    snapshot = snapshot or freeze_dataset(dataset=dataset, folds=folds, seed=seed)
+    snapshot = snapshot or compose_snapshot(dataset=dataset, folds=folds, seed=seed)
     images = frozen_images(snapshot)
     _check_every_fit(declaration, images, snapshot.contents["classes"])
     check_memory(declaration, validated, images=len(images))
-    job = TrainingJob.objects.create(
-        dataset=dataset,
-        snapshot=snapshot,
-        method=method,
-        preset=preset,
-        parameters=validated.model_dump(mode="json"),
-        folds=folds,
-        seed=seed,
-        created_by=author,
-        asked_at=timezone.now(),
-    )
-    add_folds(job)
-    audit.record(
-        actor=author,
-        action="training.queued",
-        target=job,
-        details={"snapshot": snapshot.sha256, "seed": seed},
-    )
+    with transaction.atomic():
+        job = TrainingJob.objects.create(
+            dataset=dataset,
+            snapshot=keep_snapshot(snapshot),
+            method=method,
+            preset=preset,
+            parameters=validated.model_dump(mode="json"),
+            folds=folds,
+            seed=seed,
+            created_by=author,
+            asked_at=timezone.now(),
+        )
+        add_folds(job)
+        audit.record(
+            actor=author,
+            action="training.queued",
+            target=job,
+            details={"snapshot": snapshot.sha256, "seed": seed},
+        )
     return job
 
 

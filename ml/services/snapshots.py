@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from typing import Any, Final
 
@@ -15,8 +15,9 @@ from ml.evaluation.splits import HELD_OUT_SHARE
 from ml.methods.contract import Counts
 from ml.models import Snapshot
 from ml.selectors import images as image_rows
+from ml.selectors.images import LabelledImage
 
-from .grouping import group_images
+from .grouping import Grouping, group_images
 from .splitting import TRAINING_FOLD, assign_folds
 
 
@@ -46,27 +47,62 @@ FORMAT: Final = 1
 FIELDS: Final = tuple(field.name for field in fields(SnapshotImage))
 
 
-@transaction.atomic
+@dataclass(frozen=True)
+class _Reading:
+    """What a snapshot is made of, all of it read at one moment."""
+
+    images: list[LabelledImage]
+    parts: Mapping[int, str]
+    views: Mapping[int, str]
+    files: int
+    class_names: list[str]
+    regions: list[dict[str, Any]]
+
+
 def freeze_dataset(*, dataset: Dataset, folds: int = 0, seed: int = 0) -> Snapshot:
-    """The snapshot of a dataset's labelled, undisputed images as they are now.
+    """The snapshot of a dataset's labelled, undisputed images as they are now: composed, then kept.
+
+    Raises:
+        DatasetUnsuitable: see `compose_snapshot` and `keep_snapshot`.
+    """
+    return keep_snapshot(compose_snapshot(dataset=dataset, folds=folds, seed=seed))
+
+
+def compose_snapshot(*, dataset: Dataset, folds: int = 0, seed: int = 0) -> Snapshot:
+    """A snapshot that no row keeps yet: reads the dataset in one short transaction, then works in none.
 
     Args:
         dataset: what to freeze.
         folds: 0 for one grouped hold-out, else K folds by group.
         seed: of the split.
 
-    Returns:
-        A new row, or the one that has the very same contents.
-
     Raises:
         DatasetUnsuitable: nothing is labelled, or there are too few parts to split.
     """
-    labelled, grouped = _labelled(dataset)
+    reading = _read(dataset)
+    grouping = _grouped(reading)
+    images = _images_of(reading, grouping)
     fold_of = assign_folds(
-        [image.is_ng for image in labelled], [image.group for image in labelled], folds=folds, seed=seed
+        [image.is_ng for image in images], [image.group for image in images], folds=folds, seed=seed
     )
-    frozen = [replace(image, fold=fold) for image, fold in zip(labelled, fold_of, strict=True)]
-    return _stored(dataset, frozen, _split_entry(folds, seed) | {"grouped": grouped})
+    frozen = [replace(image, fold=fold) for image, fold in zip(images, fold_of, strict=True)]
+    split = _split_entry(folds, seed) | {"grouped": grouping.entry}
+    return _composed(dataset, reading, frozen, split)
+
+
+@transaction.atomic
+def keep_snapshot(composed: Snapshot) -> Snapshot:
+    """The row of a snapshot: a new one, or the one that has the very same contents.
+
+    Raises:
+        DatasetUnsuitable: its dataset was deleted since.
+    """
+    if composed.pk:
+        return composed
+    if not Dataset.objects.select_for_update().filter(pk=composed.dataset_id).exists():
+        raise DatasetUnsuitable(f"“{composed.dataset}” was deleted meanwhile.")
+    given = {name: getattr(composed, name) for name in ("dataset", "contents", "ok_count", "ng_count")}
+    return Snapshot.objects.get_or_create(sha256=composed.sha256, defaults=given)[0]
 
 
 def labelled_images(dataset: Dataset) -> list[SnapshotImage]:
@@ -75,17 +111,32 @@ def labelled_images(dataset: Dataset) -> list[SnapshotImage]:
     Raises:
         DatasetUnsuitable: nothing is labelled.
     """
-    return _labelled(dataset)[0]
+    reading = _read(dataset)
+    return _images_of(reading, _grouped(reading))
 
 
-def _labelled(dataset: Dataset) -> tuple[list[SnapshotImage], dict[str, Any]]:
-    """The images, and what `group_images` says of their groups."""
-    labelled = image_rows.labelled_images(dataset)
-    if not labelled:
+@transaction.atomic(durable=True)
+def _read(dataset: Dataset) -> _Reading:
+    """In a transaction of its own, so that what works on it for seconds is outside of any."""
+    images = image_rows.labelled_images(dataset)
+    if not images:
         raise DatasetUnsuitable(f"“{dataset}” has no labelled images. Label some first.")
-    views = image_rows.views_of_images(dataset)
-    grouping = group_images(dataset, labelled, views)
-    images = [
+    return _Reading(
+        images=images,
+        parts=image_rows.groups_of_images(dataset, images),
+        views=image_rows.views_of_images(dataset),
+        files=image_rows.file_count(dataset),
+        class_names=[row.name for row in dataset.classes.order_by("number")],
+        regions=_regions(dataset),
+    )
+
+
+def _grouped(reading: _Reading) -> Grouping:
+    return group_images(reading.images, reading.parts, reading.views, reading.files)
+
+
+def _images_of(reading: _Reading, grouping: Grouping) -> list[SnapshotImage]:
+    return [
         SnapshotImage(
             id=image.id,
             sha256=image.sha256,
@@ -94,12 +145,11 @@ def _labelled(dataset: Dataset) -> tuple[list[SnapshotImage], dict[str, Any]]:
             class_name=image.class_name,
             is_ng=image.is_ng,
             group=group,
-            view=views.get(image.id, ""),
+            view=reading.views.get(image.id, ""),
             fold=TRAINING_FOLD,
         )
-        for image, group in zip(labelled, grouping.groups, strict=True)
+        for image, group in zip(reading.images, grouping.groups, strict=True)
     ]
-    return images, grouping.entry
 
 
 def frozen_images(snapshot: Snapshot) -> list[SnapshotImage]:
@@ -117,34 +167,33 @@ def _split_entry(folds: int, seed: int) -> dict[str, Any]:
     return {"by": "group", "folds": folds, "seed": seed, "held_out_share": 0 if folds else HELD_OUT_SHARE}
 
 
-def _stored(dataset: Dataset, frozen: list[SnapshotImage], split: dict[str, Any]) -> Snapshot:
+def _composed(
+    dataset: Dataset, reading: _Reading, frozen: list[SnapshotImage], split: dict[str, Any]
+) -> Snapshot:
     ng_count = sum(image.is_ng for image in frozen)
     contents = {
         "format": FORMAT,
         "dataset": {"id": dataset.pk, "slug": dataset.slug},
-        "classes": _class_names(dataset, frozen),
+        "classes": _used_classes(reading.class_names, frozen),
         "split": split,
-        "regions": _regions(dataset),
+        "regions": reading.regions,
         "fields": list(FIELDS),
         "images": [list(astuple(image)) for image in frozen],
     }
     canonical = json.dumps(contents, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    snapshot, _is_new = Snapshot.objects.get_or_create(
+    return Snapshot(
+        dataset=dataset,
         sha256=hashlib.sha256(canonical.encode()).hexdigest(),
-        defaults={
-            "dataset": dataset,
-            "contents": contents,
-            "ok_count": len(frozen) - ng_count,
-            "ng_count": ng_count,
-        },
+        contents=contents,
+        ok_count=len(frozen) - ng_count,
+        ng_count=ng_count,
     )
-    return snapshot
 
 
-def _class_names(dataset: Dataset, frozen: list[SnapshotImage]) -> list[str]:
+def _used_classes(names: Sequence[str], frozen: Sequence[SnapshotImage]) -> list[str]:
     """The dataset's classes that have images, OK first whether it has any or not."""
     used = {image.class_name for image in frozen}
-    ok, *rest = [row.name for row in dataset.classes.order_by("number")] or [OK_CLASS_NAME]
+    ok, *rest = names or [OK_CLASS_NAME]
     return [ok, *(name for name in rest if name in used)]
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
 
 from annotation.errors import DomainError
 from ml.choices import JobState
@@ -71,9 +70,8 @@ class Command(BaseCommand):
             raise _ending(job)
         write_json(options["json"], report_of_version(version))
 
-    @transaction.atomic
     def _claimed(self, options: dict[str, Any]) -> TrainingJob:
-        """Queued and claimed at once, so that no worker takes the job in between."""
+        """Queued, then claimed: no worker is asked for it."""
         if options["resume"]:
             job = TrainingJob.objects.filter(pk=options["resume"]).first()
             if job is None:

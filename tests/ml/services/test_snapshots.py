@@ -127,5 +127,5 @@ def test_the_region_in_force_is_frozen_with_it(dataset):
 def test_the_number_of_queries_does_not_grow_with_the_images(media, django_assert_num_queries):
     small, large = make_dataset(ok=6, ng=6), make_dataset(ok=40, ng=20, name="Nuts")
     for factory in (small, large):
-        with django_assert_num_queries(12):
+        with django_assert_num_queries(15):
             freeze_dataset(dataset=factory.dataset)
