@@ -27,7 +27,7 @@ run: install ## Everything up on this machine: prints the address and the login
 	@exec $(BIN)/python manage.py up
 
 test: install-dev ## The quick tests, under ten minutes
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 slow: install-dev ## The tests that take minutes
 	@$(BIN)/python -m pytest -m "slow and not e2e and not real_data"

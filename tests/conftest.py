@@ -14,6 +14,11 @@ from pytest_socket import socket_allow_hosts
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_make_parametrize_id(val):
+    """A set's members in one order: test processes beside each other must give a test one name."""
+    return "-".join(sorted(map(str, val))) if isinstance(val, (set, frozenset)) else None
+
+
 @pytest.fixture(autouse=True)
 def _no_network():
     socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)

@@ -36,7 +36,7 @@ def world(people):
     make_deployment(line, make_operating_point())
 
 
-@pytest.mark.parametrize(("method", "name", "args", "allowed"), ADDRESSES, ids=lambda value: str(value))
+@pytest.mark.parametrize(("method", "name", "args", "allowed"), ADDRESSES)
 @pytest.mark.parametrize("role", sorted(EVERYBODY))
 def test_an_address_answers_its_roles_only(world, people, method, name, args, allowed, role):
     api = APIClient()
@@ -46,6 +46,6 @@ def test_an_address_answers_its_roles_only(world, people, method, name, args, al
     assert status < 500
 
 
-@pytest.mark.parametrize(("method", "name", "args", "allowed"), ADDRESSES, ids=lambda value: str(value))
+@pytest.mark.parametrize(("method", "name", "args", "allowed"), ADDRESSES)
 def test_nobody_is_answered_without_a_token(world, method, name, args, allowed):
     assert getattr(APIClient(), method)(reverse(name, args=args)).status_code in {401, 403, 302}

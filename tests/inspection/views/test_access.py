@@ -32,7 +32,7 @@ def world(people):
     make_operating_point()
 
 
-@pytest.mark.parametrize(("method", "name", "args", "allowed"), PAGES, ids=lambda value: str(value))
+@pytest.mark.parametrize(("method", "name", "args", "allowed"), PAGES)
 @pytest.mark.parametrize("role", sorted(EVERYBODY))
 def test_a_page_opens_for_its_roles_only(client, world, people, method, name, args, allowed, role):
     client.force_login(people[role], "django.contrib.auth.backends.ModelBackend")
@@ -41,7 +41,7 @@ def test_a_page_opens_for_its_roles_only(client, world, people, method, name, ar
     assert status < 500
 
 
-@pytest.mark.parametrize(("method", "name", "args", "allowed"), PAGES, ids=lambda value: str(value))
+@pytest.mark.parametrize(("method", "name", "args", "allowed"), PAGES)
 def test_nobody_gets_in_without_login(client, world, method, name, args, allowed):
     response = getattr(client, method)(reverse(name, args=args))
     assert response.status_code == 302
