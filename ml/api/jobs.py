@@ -16,7 +16,9 @@ from ml.choices import JobState
 from ml.methods.declarations import METHODS
 from ml.models import FoldFit, ModelVersion, TrainingJob
 from ml.selectors import jobs as job_rows
+from ml.selectors.images import counts_of_dataset
 from ml.services import jobs
+from ml.services.memory import tell_memory
 from ml.services.repeating import queue_like
 from ml.tasks import ask_for_training
 
@@ -90,6 +92,23 @@ class JobLikeSerializer(serializers.Serializer):
     )
 
 
+class JobMemorySerializer(serializers.Serializer):
+    training_bytes = serializers.IntegerField(
+        source="estimate.training",
+        default=None,
+        allow_null=True,
+        help_text="At its peak, in float32; null for a method that nobody has measured.",
+    )
+    serving_bytes = serializers.IntegerField(
+        source="estimate.serving",
+        default=None,
+        allow_null=True,
+        help_text="Of a process that serves the model.",
+    )
+    limit_bytes = serializers.IntegerField(source="limit", help_text="That a training may take.")
+    refusal = serializers.CharField(help_text="Why it would not be queued, with a size that fits; or empty.")
+
+
 class JobFilter(filters.FilterSet):
     dataset = filters.CharFilter(field_name="dataset__slug")
     state = filters.ChoiceFilter(choices=JobState.choices)
@@ -122,6 +141,19 @@ class JobViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
         job = jobs.queue_job(author=request.user, **asked.validated_data)
         ask_for_training(job)
         return Response(JobSerializer(job).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=NewJobSerializer, responses={200: JobMemorySerializer})
+    @action(detail=False, methods=["post"])
+    def memory(self, request: Request) -> Response:
+        """What memory such a training would take, before it is queued. Queues nothing."""
+        asked = NewJobSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        given = asked.validated_data
+        declaration = jobs.find_method(given["method"])
+        parameters = jobs.validate_parameters(declaration, given["preset"], given["parameters"])
+        counts = counts_of_dataset(given["dataset"])
+        answer = tell_memory(declaration, parameters, images=counts.ok + counts.ng)
+        return Response(JobMemorySerializer(answer).data)
 
     @extend_schema(request=JobLikeSerializer, responses={201: JobSerializer})
     @action(detail=False, methods=["post"])

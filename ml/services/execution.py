@@ -44,7 +44,7 @@ def run_claimed_job(
             reporter.log("Stopped. The checkpoint is kept to resume from.")
             reporter.flush(state=JobState.CANCELLED, finished_at=timezone.now())
         except Exception as error:
-            text = explained(error, job.parameters)
+            text = _explained(error, job)
             reporter.log(text or unforeseen(error))
             reporter.flush(state=JobState.FAILED, finished_at=timezone.now(), error=text or unforeseen(error))
             if text is None:
@@ -70,12 +70,17 @@ def run_claimed_fold(taken: FoldFit) -> None:
             reporter.log("Stopped. The checkpoint is kept to resume from.")
             reporter.flush()
         except Exception as error:
-            text = explained(error, taken.job.parameters)
+            text = _explained(error, taken.job)
             _fail_job(taken, reporter, text or unforeseen(error))
             if text is None:
                 raise
         finally:
             give_back_fold(taken)
+
+
+def _explained(error: BaseException, job: TrainingJob) -> str | None:
+    images = job.snapshot.ok_count + job.snapshot.ng_count
+    return explained(error, job.parameters, job.method, images)
 
 
 def unforeseen(error: BaseException) -> str:

@@ -8,9 +8,11 @@ from typing import Any, Final
 
 from annotation.errors import DomainError
 from ml.methods.contract import NotEnoughImages, TrainingDiverged
+from ml.methods.declarations import METHODS
 from ml.preprocessing import ImageUnusable
 from ml.weights import WeightsUnusable
 
+from .memory import advice_after_failure
 from .training_sets import ImageMissing
 
 # What a person can do something about; their own text says what.
@@ -24,20 +26,23 @@ _NO_MEMORY: Final = re.compile(
     re.IGNORECASE,
 )
 _BYTES: Final = re.compile(r"tr(?:ied|ying) to allocate (\d+) bytes")
-_BATCHES: Final = ("batch", "batch_size", "pairs")
 
 
-def explained(error: BaseException, parameters: Mapping[str, Any]) -> str | None:
+def explained(
+    error: BaseException, parameters: Mapping[str, Any], method: str = "", images: int = 0
+) -> str | None:
     """What to tell the person whose training ended with this error; None for what nobody foresaw.
 
     Args:
         error: with notes on where it happened, such as the fold.
         parameters: of the training.
+        method: its name in `METHODS`.
+        images: of its training set.
     """
     if is_disk_full(error):
         text = disk_full_text(error)
     elif is_out_of_memory(error):
-        text = out_of_memory_text(error, parameters)
+        text = out_of_memory_text(error, parameters, method, images)
     elif isinstance(error, EXPLAINED):
         text = str(error)
     else:
@@ -73,31 +78,22 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def out_of_memory_text(error: BaseException, parameters: Mapping[str, Any]) -> str:
+def out_of_memory_text(
+    error: BaseException, parameters: Mapping[str, Any], method: str = "", images: int = 0
+) -> str:
     asked = next((found for one in _with_causes(error) if (found := _BYTES.search(str(one)))), None)
     how_much = f" (it asked for {int(asked[1]) / 1e9:.1f} GB at once)" if asked else ""
-    return f"There was not enough memory{how_much}. {_smaller(parameters)}"
+    return f"There was not enough memory{how_much}. {_smaller(parameters, method, images)}"
 
 
-def _smaller(parameters: Mapping[str, Any]) -> str:
-    """Memory grows with the pixels of the input and with the images in a batch."""
-    sentences = []
-    square = parameters.get("size")
-    height, width = parameters.get("height", square), parameters.get("width", square)
-    if isinstance(height, int) and isinstance(width, int):
-        sentences.append(
-            f"An input of {_half(height)} × {_half(width)} takes about a quarter of what {height} × {width} "
-            "does: queue a training of that size."
+def _smaller(parameters: Mapping[str, Any], method: str, images: int) -> str:
+    """What to try next: the size that the method's measured peaks say will fit, where it has some."""
+    advice = ""
+    if declaration := METHODS.get(method):
+        advice = advice_after_failure(
+            declaration, declaration.Parameters.model_validate(dict(parameters)), images=images
         )
-    for name in _BATCHES:
-        count = parameters.get(name)
-        if isinstance(count, int) and count > 1:
-            sentences.append(f"With {name} {count // 2} instead of {count} it takes about half.")
-    return " ".join(sentences) or "Queue a training with a smaller input."
-
-
-def _half(size_px: int) -> int:
-    return max(64, size_px // 2 // 8 * 8)
+    return advice or "Queue a training with a smaller input, or with fewer images in a step."
 
 
 def _says_no_memory(error: BaseException) -> bool:

@@ -18,15 +18,19 @@ from ml.methods.declarations.memory import PEAKS, Workload
 from ml.peak_memory import peak_memory_mb, reset_peak_memory
 
 __all__ = [
+    "MemoryAnswer",
     "MemoryEstimate",
+    "advice_after_failure",
     "check_memory",
     "estimate",
     "memory_limit",
     "peak_memory_mb",
     "reset_peak_memory",
+    "tell_memory",
 ]
 
 STEP_PX: Final = 32  # of the sizes that are proposed
+CLEARLY_LESS: Final = 0.8  # of what ran out of memory
 _LIMIT_FILES: Final = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
@@ -45,6 +49,21 @@ class MemoryEstimate:
         return f"About {gigabytes(self.training)} to train, {gigabytes(self.serving)} to serve."
 
 
+@dataclass(frozen=True)
+class MemoryAnswer:
+    """What is told of a training before it is queued.
+
+    Attributes:
+        estimate: None for a method that nobody has measured.
+        limit: bytes that a training may take.
+        refusal: why it would not be queued, with a size that fits; empty where it would.
+    """
+
+    estimate: MemoryEstimate | None
+    limit: int
+    refusal: str
+
+
 def estimate(
     declaration: MethodDeclaration, parameters: MethodParameters, *, images: int = 0
 ) -> MemoryEstimate | None:
@@ -60,20 +79,54 @@ def estimate(
     return _estimate(declaration.workload(parameters), images)
 
 
+def tell_memory(
+    declaration: MethodDeclaration, parameters: MethodParameters, *, images: int = 0
+) -> MemoryAnswer:
+    """What to tell of a training before it is queued: what it takes, and why it would be refused.
+
+    Args:
+        declaration: of the method.
+        parameters: of the training.
+        images: of its training set.
+    """
+    wanted = estimate(declaration, parameters, images=images)
+    limit = memory_limit()
+    if wanted is None or wanted.training <= limit:
+        return MemoryAnswer(wanted, limit, "")
+    fits = _smaller_that_fits(declaration, parameters, limit, images)
+    advice = _advice(fits) if fits else "No size of these proportions fits; take fewer images in a step."
+    text = f"This training takes about {gigabytes(wanted.training)}; there are {gigabytes(limit)}."
+    return MemoryAnswer(wanted, limit, f"{text} {advice}")
+
+
 def check_memory(declaration: MethodDeclaration, parameters: MethodParameters, *, images: int = 0) -> None:
     """Refuses a training that a machine like this one can't hold.
 
     Raises:
         ParametersRefused: with a size that fits.
     """
+    answer = tell_memory(declaration, parameters, images=images)
+    if answer.refusal and declaration.workload is not None:
+        raise ParametersRefused({declaration.workload(parameters).sizes[0]: answer.refusal})
+
+
+def advice_after_failure(
+    declaration: MethodDeclaration, parameters: MethodParameters, *, images: int = 0
+) -> str:
+    """The size to try next, after a training that ran out of memory though it was estimated to fit.
+
+    Something else holds memory here, or the estimate is too low: the size is one that takes clearly less
+    than what failed, and that what is free now would hold. Empty where nobody has measured the method.
+    """
     wanted = estimate(declaration, parameters, images=images)
-    limit = memory_limit()
-    if wanted is None or wanted.training <= limit:
-        return
-    text = f"This training takes about {gigabytes(wanted.training)}; there are {gigabytes(limit)}."
-    work = declaration.workload(parameters) if declaration.workload else None
-    field = work.sizes[0] if work else "parameters"
-    raise ParametersRefused({field: f"{text} {_advice(declaration, parameters, limit, images)}"})
+    if wanted is None:
+        return ""
+    limit = min(memory_limit(), _free_without_this_process(), int(CLEARLY_LESS * wanted.training))
+    fits = _smaller_that_fits(declaration, parameters, limit, images)
+    took = f"It was estimated at {gigabytes(wanted.training)}"
+    if fits is None:
+        return f"{took}, and no smaller size fits: end what else uses memory, or take fewer images in a step."
+    return f"{took}. {_advice(fits)}"
 
 
 def memory_limit() -> int:
@@ -92,16 +145,30 @@ def _estimate(work: Workload, images: int) -> MemoryEstimate | None:
     return None if peak is None else MemoryEstimate(peak.training(work, images), peak.serving(work))
 
 
-def _advice(declaration: MethodDeclaration, parameters: MethodParameters, limit: int, images: int) -> str:
+def _smaller_that_fits(
+    declaration: MethodDeclaration, parameters: MethodParameters, limit: int, images: int
+) -> tuple[Workload, int] | None:
+    """The largest smaller size of about the same proportions that fits, and the bytes that it takes."""
+    if declaration.workload is None:
+        return None
     for smaller in _smaller(declaration, parameters):
         fits = estimate(declaration, smaller, images=images)
-        if fits is not None and fits.training <= limit and declaration.workload:
-            work = declaration.workload(smaller)
-            return (
-                f"{work.height} × {work.width} px (height × width) fits, "
-                f"at about {gigabytes(fits.training)}; so may fewer images in a step."
-            )
-    return "No size of these proportions fits; take fewer images in a step."
+        if fits is not None and fits.training <= limit:
+            return declaration.workload(smaller), fits.training
+    return None
+
+
+def _advice(fits: tuple[Workload, int]) -> str:
+    work, size = fits
+    return (
+        f"{work.height} × {work.width} px (height × width) fits, at about {gigabytes(size)}; "
+        "so may fewer images in a step."
+    )
+
+
+def _free_without_this_process() -> int:
+    """Bytes that would be free if this process had ended."""
+    return int(psutil.virtual_memory().available + psutil.Process().memory_info().rss)
 
 
 def _smaller(declaration: MethodDeclaration, parameters: MethodParameters) -> Iterator[MethodParameters]:

@@ -14,7 +14,7 @@ from ml.forms import ParametersForm
 from ml.methods.declarations import METHODS
 from ml.selectors.images import counts_of_dataset
 from ml.services.jobs import validate_parameters
-from ml.services.memory import check_memory, estimate
+from ml.services.memory import tell_memory
 
 
 @require_GET
@@ -38,9 +38,9 @@ def _memory(request: HttpRequest) -> dict[str, Any]:
     dataset = Dataset.objects.filter(slug=request.GET.get("dataset", "")).first()
     counts = counts_of_dataset(dataset) if dataset else None
     images = counts.ok + counts.ng if counts else 0
-    shown = {"estimate": estimate(declaration, parameters, images=images)}
-    try:
-        check_memory(declaration, parameters, images=images)
-    except ParametersRefused as error:
-        return shown | {"refusal": " ".join(error.errors.values())}
-    return shown
+    answer = tell_memory(declaration, parameters, images=images)
+    return {
+        "estimate": answer.estimate,
+        "refusal": answer.refusal,
+        "is_unmeasured": answer.estimate is None,
+    }

@@ -63,7 +63,7 @@ class Command(BaseCommand):
         except TrainingStopped:
             raise CommandError("Stopped. The same command goes on from here.", returncode=130) from None
         except Exception as error:
-            text = explained(error, parameters)
+            text = explained(error, parameters, options["method"])
             if text is None:
                 raise
             raise CommandError(text) from error

@@ -9,6 +9,8 @@ from ml.methods.contract import Needs
 from .base import MethodDeclaration, MethodParameters
 from .memory import Workload
 
+SPECTRA_FROM_PX: Final = 96_000  # of the input: maps of 1,500 cells of 8 × 8
+
 
 class WeakParameters(MethodParameters):
     """LNet and DNet. The preset `paper` is the paper's; the defaults are what trains dependably."""
@@ -90,6 +92,13 @@ class WeakParameters(MethodParameters):
     )
 
 
+def _workload(parameters: WeakParameters) -> Workload:
+    """Maps of few cells are convolved as they stand; others by spectra of the kernels, which take memory."""
+    height, width = parameters.height, parameters.width
+    network = "weak" if height * width >= SPECTRA_FROM_PX else "weak small"
+    return Workload(network, 2 * parameters.pairs, height, width)
+
+
 WEAK: Final = MethodDeclaration(
     name="weak",
     title="LNet and DNet",
@@ -125,5 +134,5 @@ WEAK: Final = MethodDeclaration(
         ),
     },
     module="ml.methods.weak",
-    workload=lambda parameters: Workload("weak", 2 * parameters.pairs, parameters.height, parameters.width),
+    workload=_workload,
 )

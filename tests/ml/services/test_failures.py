@@ -1,6 +1,7 @@
 """What a person is told when a training ends early."""
 
 import errno
+import re
 
 import cv2
 import numpy as np
@@ -9,11 +10,12 @@ import torch
 
 from ml.choices import JobState
 from ml.methods.contract import TrainingDiverged
-from ml.methods.declarations import METHODS
+from ml.methods.declarations import METHODS, WEAK
 from ml.models import TrainingJob
-from ml.services import claims, jobs
+from ml.services import claims, jobs, memory
 from ml.services.execution import run_claimed_fold, run_claimed_job
 from ml.services.failures import explained, is_out_of_memory
+from ml.services.memory import CLEARLY_LESS, estimate, gigabytes
 from tests.ml import toy as toy_module
 from tests.ml.factories import make_dataset
 from tests.ml.toy import TOY
@@ -31,6 +33,11 @@ def numpys_own() -> MemoryError:
     with pytest.raises(MemoryError) as refused:
         np.empty(2**50)
     return refused.value
+
+
+def size_named(text: str) -> dict[str, int]:
+    found = re.search(r"(\d+) × (\d+) px \(height × width\) fits", text)
+    return {"height": int(found[1]), "width": int(found[2])}
 
 
 OPENCVS = cv2.error(
@@ -63,16 +70,37 @@ class TestOutOfMemory:
     def test_nothing_else_is_taken_for_it(self, error):
         assert not is_out_of_memory(error)
 
-    def test_it_names_a_size_that_takes_a_quarter_and_a_batch_that_takes_half(self):
-        text = explained(torchs_own(), SIZED)
+    def test_it_names_the_largest_size_that_is_estimated_to_take_clearly_less(self):
+        text = explained(torchs_own(), SIZED, "weak", images=300)
         assert "asked for" in text
-        assert "704 × 256 takes about a quarter of what 1408 × 512 does" in text
-        assert "With pairs 1 instead of 2" in text
+        failed, smaller = WEAK.Parameters(**SIZED), size_named(text)
+        took = estimate(WEAK, failed, images=300).training
+        fits = estimate(WEAK, WEAK.Parameters(**SIZED | smaller), images=300).training
+        assert f"It was estimated at {gigabytes(took)}" in text
+        assert f"at about {gigabytes(fits)}" in text
+        assert fits <= CLEARLY_LESS * took
+        larger = {"height": smaller["height"] + 96, "width": smaller["width"] + 32}
+        next_one = estimate(WEAK, WEAK.Parameters(**SIZED | larger), images=300).training
+        assert next_one > CLEARLY_LESS * took
 
-    def test_a_square_input_and_one_without_a_size_have_their_own_advice(self):
-        assert "128 × 128 takes about a quarter of what 256 × 256" in explained(MemoryError(), {"size": 256})
-        assert "smaller input" in explained(MemoryError(), {})
-        assert "With" not in explained(MemoryError(), {"batch": 1})
+    def test_a_size_is_named_that_the_memory_which_is_free_would_hold(self, monkeypatch):
+        monkeypatch.setattr(memory, "_free_without_this_process", lambda: 1_500_000_000)
+        smaller = size_named(explained(MemoryError(), SIZED, "weak"))
+        assert estimate(WEAK, WEAK.Parameters(**SIZED | smaller)).training <= 1_500_000_000
+
+    def test_where_nothing_would_fit_it_says_what_else_to_do(self, monkeypatch):
+        monkeypatch.setattr(memory, "_free_without_this_process", lambda: 1_000_000)
+        assert "end what else uses memory" in explained(MemoryError(), SIZED, "weak")
+
+    def test_a_square_input_keeps_its_sides_equal(self):
+        named = size_named(explained(MemoryError(), {"size": 512}, "maa"))
+        assert named["height"] == named["width"] < 512
+
+    @pytest.mark.parametrize("method", ["", "toy"])
+    def test_of_what_nobody_measured_no_size_is_named(self, method, monkeypatch):
+        monkeypatch.setitem(METHODS, "toy", TOY)
+        text = explained(MemoryError(), {}, method)
+        assert text.endswith("Queue a training with a smaller input, or with fewer images in a step.")
 
 
 def test_where_it_happened_comes_first():
