@@ -81,6 +81,10 @@ class ServingSection:
     is_under_way: bool
     machines: Sequence[MachineFigures]
 
+    @property
+    def figures_here(self) -> MachineFigures | None:
+        return next((machine for machine in self.machines if machine.row is self.here), None)
+
 
 def serving_section(version: ModelVersion, point: OperatingPoint | None) -> ServingSection:
     """Figures of every machine that has measured a version, at an operating point."""

@@ -1,17 +1,15 @@
-from typing import Any
-
 from django import template
 
 from ml.models import ModelVersion, OperatingPoint
-from ml.selectors.serving import serving_section as section_of
+from ml.selectors.serving import ServingSection, serving_section
 
 register = template.Library()
 
 
-@register.inclusion_tag("ml/_serving.html")
-def serving_section(version: ModelVersion, point: OperatingPoint | None, may_measure: bool) -> dict[str, Any]:
+@register.simple_tag
+def serving_of(version: ModelVersion, point: OperatingPoint | None) -> ServingSection:
     """How quick a model is here, what may serve it, and where it differs from the training."""
-    return {"version": version, "serving": section_of(version, point), "may_measure": may_measure}
+    return serving_section(version, point)
 
 
 @register.filter

@@ -66,6 +66,7 @@ class TestWhoMay:
             "quality": [
                 ("get", reverse("training_new")),
                 ("get", reverse("training_needs")),
+                ("get", reverse("training_memory")),
                 ("get", reverse("training_parameters")),
                 ("post", reverse("training_new")),
                 ("post", reverse("training_cancel", args=[waiting])),

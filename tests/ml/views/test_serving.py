@@ -138,6 +138,27 @@ def test_the_models_page_has_the_section_at_a_fixed_cost(version, as_role, djang
     assert page.count("Test processor") == 2
 
 
+def glance(client, version) -> str:
+    """The line at the top of the model's page, each run of blanks as one."""
+    page = client.get(version.get_absolute_url()).content.decode()
+    line = page.partition('id="serving-glance"')[2].partition("</a>")[0]
+    assert page.index('id="serving-glance"') < page.index('id="serving"')
+    return html.unescape(" ".join(re.sub(r"<[^>]+>", " ", line).split()))
+
+
+def test_the_models_page_begins_with_how_quick_it_is_here(version, as_role):
+    assert "was not measured yet" in glance(as_role("operator"), version)
+    measure(version, machine="0123456789abcdef")
+    assert "was not measured yet" in glance(as_role("operator"), version)
+    row = measure(version)
+    text = glance(as_role("operator"), version)
+    assert "10 ms an image on this machine 133 images per second OpenVINO bf16" in text
+    for variant in row.measured["variants"]:
+        variant.update(state="differs", reason="The scores differ.")
+    row.save()
+    assert "No engine of this machine" in glance(as_role("operator"), version)
+
+
 def test_a_model_that_was_never_measured_says_so_and_offers_to(version, as_role):
     assert "Not measured on this machine yet" in section(as_role("quality"), version)
     assert "Measure here" in section(as_role("quality"), version)
