@@ -12,6 +12,7 @@ import numpy as np
 
 DEFECTS = ("hole", "scratch", "crack", "stain")
 SIZE_PX = 256
+VISIBLE = 15  # grey values by which a defect changes a pixel that counts as its own
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,14 @@ class SyntheticPart:
         item: serial of the physical part.
         class_name: "OK" or one of `DEFECTS`.
         image: uint8 [SIZE_PX, SIZE_PX].
+        mask: where the defect is, bool [SIZE_PX, SIZE_PX].
     """
 
     name: str
     item: str
     class_name: str
     image: np.ndarray
+    mask: np.ndarray
 
     def png(self) -> bytes:
         """The picture as a PNG file."""
@@ -49,6 +52,7 @@ def make_parts(*, ok: int, ng: int, seed: int, prefix: str = "part") -> Iterator
     rng.shuffle(classes)
     for number, class_name in enumerate(classes, start=1):
         image = _surface(rng, drift=number / max(1, len(classes)))
+        before = image.copy()
         if class_name != "OK":
             _ADD_DEFECT[class_name](image, rng)
         noisy = image + rng.normal(0, 2.0, image.shape).astype(np.float32)
@@ -57,6 +61,7 @@ def make_parts(*, ok: int, ng: int, seed: int, prefix: str = "part") -> Iterator
             item=f"{prefix}-{number:04d}",
             class_name=class_name,
             image=np.clip(noisy, 0, 255).astype(np.uint8),
+            mask=np.abs(image - before) > VISIBLE,
         )
 
 

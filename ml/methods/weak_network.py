@@ -13,6 +13,7 @@ from ml.methods.large_kernels import LargeKernelConvolution, Padding
 STRIDE: Final = 8  # S1 to S10 in all
 LARGE_KERNEL: Final = 15  # from here on, the frequency domain is the cheaper place
 CHANNELS_PER_GROUP: Final = 8
+TOP_SHARE: Final = 0.01  # of a map's cells, that count as its hottest
 LSE_SHARPNESS: Final = 5.0  # r; 0 would be the mean, infinity the maximum
 
 
@@ -136,9 +137,14 @@ class WeakNetwork(nn.Module):
             images = F.pad(images, (0, right, 0, below), mode="reflect")
         return self.shared(images)
 
+    def heat_logits(self, features: Tensor) -> Tensor:
+        """LNet, table 2, but for its sigmoid: [B, 128, h, w] → [B, 1, h, w], float32."""
+        logits: Tensor = self.heat(self.localise(features)).float()
+        return logits
+
     def heat_map(self, features: Tensor) -> Tensor:
         """LNet, table 2: [B, 128, h, w] → [B, 1, h, w] in (0, 1), float32."""
-        return torch.sigmoid(self.heat(self.localise(features)).float())
+        return torch.sigmoid(self.heat_logits(features))
 
     def decision(self, features: Tensor, heat_map: Tensor) -> Tensor:
         """DNet, table 3: features and heat map → logit [B] of "there is a defect", float32."""
@@ -198,19 +204,52 @@ def mean_heat(heat_map: Tensor) -> Tensor:
     return heat_map.mean(dim=(1, 2, 3)).clamp(1e-7, 1 - 1e-7)
 
 
-def top_heat(heat_map: Tensor, share: float) -> Tensor:
-    """Mean of the hottest cells, [B, 1, h, w] → [B]; not in the paper.
+def top_logit(heat_logits: Tensor, share: float) -> Tensor:
+    """Mean logit of the hottest cells, [B, 1, h, w] → [B]; not in the paper.
 
     Eq. (3) asks an NG image for any split of its cells, and is content with one that has nothing to do with
     the defect. Cross-entropy of this asks that an NG image has hot cells and an OK image has none.
 
     Args:
-        heat_map: in (0, 1).
+        heat_logits: the heat map before its sigmoid: where that is saturated, these still have a slope.
         share: of the cells that count, 0 to 1; at least one does.
     """
-    cells = heat_map.flatten(1)
-    hottest = cells.topk(max(1, round(share * cells.shape[1])), dim=1).values
-    return hottest.mean(dim=1).clamp(1e-6, 1 - 1e-6)
+    return hottest(heat_logits.flatten(1), share).mean(dim=1)
+
+
+def place_loss(heat_logits: Tensor, masks: Tensor) -> Tensor:
+    """Cross-entropy of the heat map, cell by cell, where the defects' places are known; not in the paper.
+
+    Cells with a defect, cells without, and the hottest of those without weigh the same, however few they are.
+    Cells beside a defect count for neither.
+
+    Args:
+        heat_logits: the heat map before its sigmoid, [B, 1, h, w].
+        masks: where defects are, bool [B, 1, H, W]; a cell that one touches has a defect.
+
+    Returns:
+        [B].
+    """
+    defect = F.adaptive_max_pool2d(masks.to(heat_logits.dtype), heat_logits.shape[-2:])
+    far = F.max_pool2d(defect, 3, stride=1, padding=1) == 0
+    losses = F.binary_cross_entropy_with_logits(heat_logits, defect, reduction="none")
+    return torch.stack(
+        [
+            mean_of(one[at > 0]) + mean_of(one[away]) + mean_of(hottest(one[away][None], TOP_SHARE))
+            for one, at, away in zip(losses, defect, far, strict=True)
+        ]
+    )
+
+
+def mean_of(values: Tensor) -> Tensor:
+    """Their mean; 0 of none."""
+    return values.sum() / max(1, values.numel())
+
+
+def hottest(values: Tensor, share: float) -> Tensor:
+    """The highest of each row, [B, n] → [B, share · n], one at least if there is any."""
+    cells = values.shape[1]
+    return values.topk(min(cells, max(1, round(share * cells))), dim=1).values
 
 
 def collaborative_factor(step: int, steps: int, every: int, alpha_init: float) -> float:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ml.methods.artificial import with_defects
 from ml.methods.checkpoints import fingerprint
 from ml.methods.contract import OnProgress, Stop, TrainingSet
 from ml.methods.declarations import WeakParameters
@@ -18,22 +19,23 @@ from ml.methods.devices import autocast, computes_bf16, training_device
 from ml.methods.prepared import PreparedImages, standardised
 from ml.methods.staged import Figures, Optimisers, Stage, StagedTraining, finite
 from ml.methods.weak_network import (
+    TOP_SHARE,
     WeakNetwork,
     collaborative_factor,
     loss_ng,
     loss_ok,
     mean_heat,
-    top_heat,
+    place_loss,
+    top_logit,
 )
 from ml.preprocessing import Preprocessing
 
 BATCH_PX: Final = 1_500_000  # of input in one forward and backward pass; bounds memory, not the result
 FEATURES_BUDGET_BYTES: Final = 2_000_000_000
 
-# The robust recipe's weights of the paper's loss and of the term for the hottest cells.
-WEAK_WEIGHT: Final = 0.3
-TOP_WEIGHT: Final = 1.0
-TOP_SHARE: Final = 0.01  # of a map's cells
+# Of the robust recipe's terms, against 1 of the hottest cells'.
+WEAK_WEIGHT: Final = 0.3  # the paper's loss
+PLACE_WEIGHT: Final = 0.3  # the places of artificial defects
 
 
 @dataclass(frozen=True)
@@ -41,20 +43,24 @@ class Phase:
     """What tells one stage from another.
 
     Attributes:
+        number: 0, 1, 2.
         title: for a person.
         iterations: of `pairs` NG and as many OK images each.
         cost: of an iteration, against the first stage's.
         weights: that it trains.
         rate_at: learning rate at an iteration.
         losses_of: images, is_ng bool [B], iteration → losses [B] and figures.
+        locates: LNet is among the weights, and learns from artificial defects as well.
     """
 
+    number: int
     title: str
     iterations: int
     cost: float
     weights: Sequence[nn.Parameter]
     rate_at: Callable[[int], float]
     losses_of: Callable[[Sequence[int], Tensor, int], tuple[Tensor, Figures]]
+    locates: bool
 
 
 class WeakTraining:
@@ -81,7 +87,7 @@ class WeakTraining:
         self.network.train()
         StagedTraining(
             {"network": self.network},
-            [self._stage(number, phase) for number, phase in enumerate(self._phases())],
+            [self._stage(phase) for phase in self._phases()],
             seed=self.seed,
             checkpoint=checkpoint,
             made_for=fingerprint(self.training, self.parameters, self.seed),
@@ -97,28 +103,39 @@ class WeakTraining:
         half = p.stage2_iterations // 2
         return (
             Phase(
-                "Stage 1: locate", p.stage1_iterations, 1.0, locating, lambda _: p.stage1_rate, self._locate
+                0,
+                "Stage 1: locate",
+                p.stage1_iterations,
+                1.0,
+                locating,
+                lambda _: p.stage1_rate,
+                self._locate,
+                locates=True,
             ),
             Phase(
+                1,
                 "Stage 2: decide",
                 p.stage2_iterations,
                 0.1,
                 deciding,
                 lambda iteration: p.stage2_rate if iteration < half else p.stage2_rate / 10,
                 self._decide,
+                locates=False,
             ),
             Phase(
+                2,
                 "Stage 3: refine",
                 p.stage3_iterations,
                 1.1,
                 [*locating, *deciding],
                 lambda _: p.stage3_rate,
                 self._refine,
+                locates=True,
             ),
         )
 
-    def _stage(self, number: int, phase: Phase) -> Stage:
-        ng, ok = (self._order(number, is_ng, phase.iterations) for is_ng in (True, False))
+    def _stage(self, phase: Phase) -> Stage:
+        ng, ok = (self._order(phase.number, is_ng, phase.iterations) for is_ng in (True, False))
         kind = torch.optim.SGD if self.parameters.recipe == "paper" else torch.optim.Adam
         return Stage(
             phase.title,
@@ -140,6 +157,7 @@ class WeakTraining:
         optimiser = optimisers["weights"]
         for group in optimiser.param_groups:
             group["lr"] = phase.rate_at(iteration)
+        places = self._learn_places(phase, iteration) if phase.locates else {}
         together = (
             [[*ng, *ok]]
             if self.parameters.recipe == "robust"
@@ -154,7 +172,32 @@ class WeakTraining:
                 told.append(figures)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
-        return {name: torch.cat([one[name].detach().flatten() for one in told]) for name in told[0]}
+        seen = {name: torch.cat([one[name].detach().flatten() for one in told]) for name in told[0]}
+        return seen | places
+
+    def _learn_places(self, phase: Phase, iteration: int) -> dict[str, Tensor]:
+        """Adds the gradients of `place_loss` on OK images with artificial defects; none in the paper."""
+        count = self.parameters.artificial
+        told: list[Tensor] = []
+        for start in range(0, count, self.images_at_once):
+            numbers = range(start, min(count, start + self.images_at_once))
+            images, masks = self._artificial([(self.seed, phase.number, iteration, one) for one in numbers])
+            with autocast(self.is_bf16):
+                logits = self.network.heat_logits(self.network.features(images))
+            losses = place_loss(logits, masks)
+            finite(PLACE_WEIGHT * losses.sum() / count).backward()
+            told.append(losses.detach())
+        return {"Place loss, artificial": torch.cat(told)} if told else {}
+
+    def _artificial(self, seeds: Sequence[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
+        """One OK image with defects for each seed: float32 [B, 1, H, W], bool [B, 1, H, W]."""
+        ok = np.flatnonzero(~np.asarray(self.training.is_ng, bool))
+        drawn = []
+        for seed in seeds:
+            rng = np.random.default_rng(seed)
+            drawn.append(with_defects(self.images.batch([int(rng.choice(ok))])[0], rng))
+        images, masks = (torch.from_numpy(np.stack(parts)) for parts in zip(*drawn, strict=True))
+        return images.to(self.device), masks.unsqueeze(1).to(self.device)
 
     def _locate(
         self, images: Sequence[int], is_ng: Tensor, iteration: int
@@ -163,8 +206,8 @@ class WeakTraining:
         p = self.parameters
         alpha = collaborative_factor(iteration + 1, p.stage1_iterations, p.alpha_every, p.alpha_init)
         with autocast(self.is_bf16):
-            heat_map = self.network.heat_map(self.network.features(self._batch(images)))
-        losses, figures = self._losses_weak(heat_map, is_ng, alpha)
+            logits = self.network.heat_logits(self.network.features(self._batch(images)))
+        losses, figures = self._losses_weak(logits, is_ng, alpha)
         return losses, figures | {"Collaborative factor": torch.tensor([alpha])}
 
     def _decide(
@@ -182,18 +225,20 @@ class WeakTraining:
         """Both losses, the factor at its first value (section IV-C)."""
         with autocast(self.is_bf16):
             features = self.network.features(self._batch(images))
-            heat_map = self.network.heat_map(features)
-            logit = self.network.decision(features, heat_map)
-        weak, figures = self._losses_weak(heat_map, is_ng, self.parameters.alpha_init)
+            heat_logits = self.network.heat_logits(features)
+            logit = self.network.decision(features, torch.sigmoid(heat_logits))
+        weak, figures = self._losses_weak(heat_logits, is_ng, self.parameters.alpha_init)
         decided, more = self._losses_class(logit, is_ng)
         return weak + decided, figures | more
 
-    def _losses_weak(self, heat_map: Tensor, is_ng: Tensor, alpha: float) -> tuple[Tensor, dict[str, Tensor]]:
+    def _losses_weak(self, logits: Tensor, is_ng: Tensor, alpha: float) -> tuple[Tensor, dict[str, Tensor]]:
+        heat_map = torch.sigmoid(logits)
         q = mean_heat(heat_map)
         losses = torch.where(is_ng, loss_ng(q), alpha * loss_ok(q))
         if self.parameters.recipe == "robust":
-            top = F.binary_cross_entropy(top_heat(heat_map, TOP_SHARE), is_ng.float(), reduction="none")
-            losses = WEAK_WEIGHT * losses + TOP_WEIGHT * top
+            losses = WEAK_WEIGHT * losses + F.binary_cross_entropy_with_logits(
+                top_logit(logits, TOP_SHARE), is_ng.float(), reduction="none"
+            )
         peak = heat_map.detach().amax(dim=(1, 2, 3))
         return losses, by_kind("Mean heat", q.detach(), is_ng) | by_kind("Peak heat", peak, is_ng)
 

@@ -26,6 +26,15 @@ class WeakParameters(MethodParameters):
         le=64,
         description="NG and OK images in an iteration, so many of each.",
     )
+    artificial: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        description="OK images in an iteration that defects are drawn into: their places are known, so the "
+        "heat map learns where a defect is. For inputs of few pixels, whose map else lights up beside it; "
+        "where good surfaces have specks of their own, fewer are told from defects.",
+        json_schema_extra={"unit": "images"},
+    )
     height: int = Field(
         default=1408,
         ge=64,
@@ -96,7 +105,7 @@ def _workload(parameters: WeakParameters) -> Workload:
     """Maps of few cells are convolved as they stand; others by spectra of the kernels, which take memory."""
     height, width = parameters.height, parameters.width
     network = "weak" if height * width >= SPECTRA_FROM_PX else "weak small"
-    return Workload(network, 2 * parameters.pairs, height, width)
+    return Workload(network, max(2 * parameters.pairs, parameters.artificial), height, width)
 
 
 WEAK: Final = MethodDeclaration(
@@ -126,9 +135,10 @@ WEAK: Final = MethodDeclaration(
             stage3_iterations=50,
         ),
         "demo": WeakParameters(
+            artificial=2,
             height=96,
             width=96,
-            stage1_iterations=120,
+            stage1_iterations=80,
             stage2_iterations=120,
             stage3_iterations=20,
         ),

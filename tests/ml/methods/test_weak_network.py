@@ -16,7 +16,8 @@ from ml.methods.weak_network import (
     loss_ng,
     loss_ok,
     mean_heat,
-    top_heat,
+    place_loss,
+    top_logit,
 )
 
 
@@ -154,7 +155,10 @@ def test_gradients_of_the_losses_are_those_of_finite_differences():
     maps.requires_grad_()
     assert torch.autograd.gradcheck(lambda m: loss_ng(mean_heat(m)), maps)
     assert torch.autograd.gradcheck(lambda m: loss_ok(mean_heat(m)), maps)
-    assert torch.autograd.gradcheck(lambda m: top_heat(m, 0.3), maps)
+    assert torch.autograd.gradcheck(lambda m: top_logit(m, 0.3), maps)
+    masks = torch.zeros(2, 1, 24, 32, dtype=torch.bool)
+    masks[0, 0, 5, 9] = True
+    assert torch.autograd.gradcheck(lambda m: place_loss(m, masks), maps)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
@@ -165,11 +169,43 @@ def test_a_map_at_its_end_still_has_finite_losses(value):
 
 
 def test_the_top_is_the_mean_of_the_hottest_cells_of_each_image():
-    maps = torch.stack([torch.arange(100.0) / 200, torch.zeros(100)]).reshape(2, 1, 10, 10)
-    maps[1, 0, 3, 3] = 0.8
-    hottest = top_heat(maps, 0.02)
-    assert hottest.tolist() == pytest.approx([(99 + 98) / 400, 0.4])
-    assert top_heat(maps, 0.0001)[1] == pytest.approx(0.8)
+    logits = torch.stack([torch.arange(100.0) - 200, torch.zeros(100)]).reshape(2, 1, 10, 10)
+    logits[1, 0, 3, 3] = 8
+    assert top_logit(logits, 0.02).tolist() == pytest.approx([-101.5, 4.0])
+    assert top_logit(logits, 0.0001)[1] == pytest.approx(8)
+
+
+def test_a_map_that_is_cold_to_the_last_bit_still_learns_from_an_ng_image():
+    logits = torch.full((1, 1, 4, 4), -200.0, requires_grad=True)
+    nn.functional.binary_cross_entropy_with_logits(top_logit(logits, 0.1), torch.ones(1)).backward()
+    assert torch.sigmoid(logits).max() == 0
+    assert logits.grad.sum() == pytest.approx(-1)
+
+
+class TestPlaceLoss:
+    """A defect of one pixel in the cell at row 3, column 5, of 8 × 8 cells."""
+
+    masks = torch.zeros(1, 1, 64, 64, dtype=torch.bool)
+    masks[0, 0, 29, 43] = True
+
+    def loss(self, **hot: tuple[int, int]) -> float:
+        logits = torch.full((1, 1, 8, 8), -8.0)
+        for row, column in hot.values():
+            logits[0, 0, row, column] = 8
+        return float(place_loss(logits, self.masks))
+
+    def test_it_is_least_where_the_defect_alone_is_hot(self):
+        assert self.loss(defect=(3, 5)) < 0.01 < 8 < self.loss()
+
+    def test_a_hot_cell_beside_the_defect_costs_nothing(self):
+        assert self.loss(defect=(3, 5), beside=(4, 6)) == self.loss(defect=(3, 5))
+
+    def test_a_hot_cell_elsewhere_costs_its_logit(self):
+        assert self.loss(defect=(3, 5), elsewhere=(6, 1)) == pytest.approx(8 + 8 / 54, abs=0.01)
+
+    def test_a_defect_that_fills_the_image_leaves_nothing_to_be_cold(self):
+        everywhere = torch.ones(1, 1, 16, 16, dtype=torch.bool)
+        assert float(place_loss(torch.zeros(1, 1, 2, 2), everywhere)) == pytest.approx(math.log(2))
 
 
 def test_the_factor_begins_and_ends_at_its_first_value_and_is_half_of_it_midway():
