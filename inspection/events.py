@@ -50,6 +50,7 @@ class JudgedView:
     map_url: str
     map_max: float
     map_box: list[int]
+    closest_ok_url: str
 
     @classmethod
     def of(cls, view: View, part: Part) -> Self:
@@ -66,6 +67,7 @@ class JudgedView:
             map_url=reverse("part_map", args=place) if view.map_path else "",
             map_max=view.map_max,
             map_box=view.map_box,
+            closest_ok_url=reverse("image_file", args=[view.closest_ok_id]) if view.closest_ok_id else "",
         )
 
 

@@ -1,7 +1,7 @@
 """A model of `ml.serving` as the line's judge."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from inspection.line.config import DeploymentConfig
 from inspection.line.frames import Frame
 from inspection.line.judge import ViewScore
+from ml.methods.contract import Prediction
 from ml.preprocessing import ANY_VIEW
 from ml.serving.artefact import ArtefactError, read_card, read_parity, verify_artefact
 from ml.serving.engines import EngineUnavailable, InferenceFailed, Running
@@ -41,12 +42,14 @@ class ServingJudge:
         """
         images = [_pixels(frame) for frame in frames.values()]
         said = self._predictor.predict(images, list(frames))
+        closest = self._closest_ok(said)
         return {
             name: ViewScore(
                 score=float(said.scores[index]),
                 map=np.ascontiguousarray(said.maps[index], np.float32) if said.maps is not None else None,
                 defect_class=self._defect_class(said.probabilities, index),
                 box=self._box(name),
+                closest_ok=closest[index],
             )
             for index, name in enumerate(frames)
         }
@@ -54,6 +57,12 @@ class ServingJudge:
     def close(self) -> None:
         """Frees the model."""
         del self._predictor
+
+    def _closest_ok(self, said: Prediction) -> Sequence[int | None]:
+        finder = self._predictor.closest_ok
+        if finder is None or said.descriptors is None:
+            return [None] * len(said.scores)
+        return finder.of(said.descriptors)
 
     def _defect_class(self, probabilities: np.ndarray | None, index: int) -> str | None:
         """The likeliest defect class; OK is not one."""

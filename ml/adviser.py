@@ -192,7 +192,7 @@ def _missing(declared: MethodDeclaration, facts: DatasetFacts, held_out_share: f
 
 def _caution(declared: MethodDeclaration, facts: DatasetFacts) -> str:
     cautions = []
-    if not declared.needs.ng and not declared.needs.per_class and facts.ok < STEADY_OK:
+    if declared.is_one_class and facts.ok < STEADY_OK:
         cautions.append(f"Its scores are steady from about {STEADY_OK} OK images on.")
     side = _input_side(declared)
     if side and not facts.has_region and max(facts.height, facts.width) >= MUCH_SMALLER * side:

@@ -143,6 +143,9 @@ class ViewSerializer(serializers.Serializer):
     map_box = serializers.ListField(
         child=serializers.IntegerField(), help_text="Top, left, height, width that the map covers, px."
     )
+    closest_ok_url = serializers.CharField(
+        help_text="The OK training image that the view looks most like. Empty: the method does not tell."
+    )
 
 
 class PartSerializer(serializers.Serializer):

@@ -40,12 +40,14 @@ class ViewScore:
         map: float32 [h, w] at the method's own resolution, or None where the method has none.
         defect_class: the class the model names, or None.
         box: (top, left, height, width) of the original frame that the map covers, or None for all of it.
+        closest_ok: number of the OK training image that the view looks most like, where the model tells.
     """
 
     score: float
     map: NDArray[np.float32] | None = None
     defect_class: str | None = None
     box: tuple[int, int, int, int] | None = None
+    closest_ok: int | None = None
 
 
 class Judge(Protocol):

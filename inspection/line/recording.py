@@ -37,6 +37,7 @@ def view_record(
         "map_max": None,
         "map_box": None,
         "defect_class": score.defect_class if score is not None else None,
+        "closest_ok": score.closest_ok if score is not None else None,
         "captured_at": frame.captured_at.isoformat() if frame is not None else None,
     }
     if stored_frame is not None:

@@ -15,7 +15,7 @@ part::
                 "map_path": "..." | null, "map_height": 64 | null, "map_width": 64 | null,
                 "map_max": 1.7 | null, "map_box": [0, 0, 512, 512] | null,
                 "image_height": 512 | null, "image_width": 512 | null,
-                "defect_class": null, "captured_at": "..." | null}],
+                "defect_class": null, "closest_ok": 456 | null, "captured_at": "..." | null}],
      "deployment": 3 | null, "model_version": 12 | null, "ng_at": 0.5 | null, "review_from": null,
      "triggered_at": "2026-01-01T00:00:00.000000+00:00", "judged_at": "...",
      "acquire_ms": 3.1, "wait_ms": 0.2, "judge_ms": 41.0, "journal_ms": 0.8,

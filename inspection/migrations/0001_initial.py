@@ -512,6 +512,17 @@ class Migration(migrations.Migration):
                 ("map_box", models.JSONField(default=list)),
                 ("captured_at", models.DateTimeField(blank=True, null=True)),
                 (
+                    "closest_ok",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="The OK training image it looks most like, where the method tells.",
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="annotation.image",
+                    ),
+                ),
+                (
                     "image",
                     models.ForeignKey(
                         blank=True,

@@ -70,6 +70,14 @@ class View(models.Model):
     frame_name = models.CharField(max_length=400, blank=True)
     # A replayed image of a dataset, and the frame as the line kept it, below the line's folder.
     image = models.ForeignKey(Image, models.SET_NULL, null=True, blank=True, related_name="+")
+    closest_ok = models.ForeignKey(
+        Image,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The OK training image it looks most like, where the method tells.",
+    )
     frame_path = models.CharField(max_length=300, blank=True)
     map_path = models.CharField(
         max_length=300, blank=True, help_text="8-bit grey PNG below the line's folder."

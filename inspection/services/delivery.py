@@ -153,6 +153,7 @@ def _view(part: Part, station: Station, record: dict[str, Any], images: set[int]
         defect_class=(record["defect_class"] or "")[:60],
         frame_name=(record["frame_name"] or "")[:_TEXT],
         image_id=image_id if image_id in images else None,
+        closest_ok_id=closest if (closest := record.get("closest_ok")) in images else None,
         frame_path=record["frame_path"] or "",
         map_path=record["map_path"] or "",
         map_max=record["map_max"] or 1.0,
@@ -167,9 +168,14 @@ def _image_id(view: dict[str, Any]) -> int | None:
 
 
 def _known_images(views_of_parts: Iterable[Iterable[dict[str, Any]]]) -> set[int]:
-    references = (_image_id(view) for views in views_of_parts for view in views)
-    wanted = {image_id for image_id in references if image_id is not None}
-    return set(Image.objects.filter(pk__in=wanted).values_list("pk", flat=True)) if wanted else set()
+    named = {
+        image_id
+        for views in views_of_parts
+        for view in views
+        for image_id in (_image_id(view), view.get("closest_ok"))
+        if image_id is not None
+    }
+    return set(Image.objects.filter(pk__in=named).values_list("pk", flat=True)) if named else set()
 
 
 def _stations(line: Line, names: set[str]) -> dict[str, Station]:

@@ -17,6 +17,7 @@ from ml.models import ImageScore, ModelVersion, TrainingJob
 
 from . import memory
 from .artefacts import publish_artefact, remove_artefact, unfinished_artefact
+from .closest_ok import keep_ok_images
 from .fitting import Fitting, ScoredImage, Trial, checkpoint_folder, fit_job
 from .held_out import keep_held_out
 from .measuring import measure_scored
@@ -99,6 +100,8 @@ def _export(fitting: Fitting, job: TrainingJob, measured: Mapping[str, Any], fol
     keep_held_out(
         folder, fitting.model, fitting.scored, threshold=measured["threshold"]["value"], folds=job.folds
     )
+    if METHODS[job.method].is_one_class:
+        keep_ok_images(folder, fitting.model, fitting.scored)
 
 
 def _parity_images(scored: Sequence[ScoredImage]) -> list[ScoredImage]:

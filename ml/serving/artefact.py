@@ -5,6 +5,7 @@ weights.safetensors   the network's parameters, for the framework that trained i
 model.onnx            the network: "images" float32 [B, C, H, W] in; "score" [B, …] and "map" [B, h, w] out
 parity.safetensors    a few images (uint8) with the scores and maps that the training framework gave them
 held_out.safetensors  where there is one: images as the network sees them, for the gate of lower precisions
+ok_images.safetensors where there is one: descriptors of OK images, to find the one closest to a part
 card.json             method, parameters, preprocessing, classes, figures; length, SHA-256 of each file above
 ====================  ========================================================================================
 
@@ -32,6 +33,9 @@ WEIGHTS: Final = "weights.safetensors"
 ONNX: Final = "model.onnx"
 PARITY: Final = "parity.safetensors"
 HELD_OUT: Final = "held_out.safetensors"
+OK_IMAGES: Final = "ok_images.safetensors"
+ALWAYS: Final = (WEIGHTS, ONNX, PARITY)
+SOMETIMES: Final = (HELD_OUT, OK_IMAGES)
 CARD_VERSION: Final = 2
 MAX_CARD_BYTES: Final = 10_000_000
 
@@ -106,7 +110,7 @@ class Card:
 
 def write_card(folder: Path, card: Card) -> None:
     """Writes the card last, with the length and hash of each file that lies beside it."""
-    names = [WEIGHTS, ONNX, PARITY, *([HELD_OUT] if (folder / HELD_OUT).exists() else [])]
+    names = [*ALWAYS, *(name for name in SOMETIMES if (folder / name).exists())]
     files = {name: _facts((folder / name).read_bytes()) for name in names}
     text = json.dumps(card.to_json() | {"files": files}, indent=2, sort_keys=True, ensure_ascii=False)
     (folder / CARD).write_text(text + "\n", encoding="utf-8")
@@ -156,7 +160,7 @@ def verify_artefact(folder: Path) -> Card:
         ArtefactError: see `read_card` and `read_verified`.
     """
     card = read_card(folder)
-    for name in (WEIGHTS, ONNX, PARITY, *([HELD_OUT] if HELD_OUT in card.files else [])):
+    for name in (*ALWAYS, *(name for name in SOMETIMES if name in card.files)):
         read_verified(folder, card, name)
     return card
 

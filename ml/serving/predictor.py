@@ -9,6 +9,7 @@ import numpy as np
 from ml.methods.contract import Prediction
 from ml.preprocessing import ANY_VIEW, Preprocessing
 from ml.serving.artefact import Card, read_card, read_parity
+from ml.serving.closest_ok import ClosestOk, read_closest_ok
 from ml.serving.engines import Engine, InferenceFailed, Running, load_engine
 from ml.serving.parity import ParityError, compare
 from ml.serving.variants import Variant
@@ -21,13 +22,15 @@ class Predictor:
 
     Attributes:
         card: the artefact's.
+        closest_ok: finds the OK image that a part looks most like; None for methods that do not tell.
         preprocessing: the card's.
         variant: what runs the network.
         engine: its name.
     """
 
-    def __init__(self, card: Card, engine: Engine) -> None:
+    def __init__(self, card: Card, engine: Engine, closest_ok: ClosestOk | None = None) -> None:
         self.card = card
+        self.closest_ok = closest_ok
         self.preprocessing: Preprocessing = card.preprocessing
         self.variant = engine.variant
         self.engine = engine.variant.key
@@ -108,7 +111,7 @@ def load_predictor(
     """
     card = read_card(folder)
     held = read_parity(folder, card)
-    predictor = Predictor(card, load_engine(variant, folder, card, running))
+    predictor = Predictor(card, load_engine(variant, folder, card, running), read_closest_ok(folder, card))
     difference = compare(held, predictor.predict(held.images, held.views), predictor.variant)
     if not difference.passed:
         raise ParityError(difference)

@@ -186,6 +186,7 @@ def view_record(station: str = "top", **fields) -> dict[str, Any]:
         "image_height": SIZE,
         "image_width": SIZE,
         "defect_class": None,
+        "closest_ok": None,
         "captured_at": BEGINNING.isoformat(),
         **fields,
     }

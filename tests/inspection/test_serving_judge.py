@@ -9,7 +9,9 @@ from inspection.line.config import DeploymentConfig
 from inspection.line.frames import Frame
 from inspection.serving_judge import JudgeLoader, NoEngine
 from ml.methods.contract import Prediction
+from ml.scoring import WorstPatches
 from ml.serving.artefact import ONNX, WEIGHTS, ArtefactError
+from ml.serving.closest_ok import add_ok_images
 from ml.serving.engines import Running
 from ml.serving.machine import machine_key
 from ml.serving.measured import Measured, MeasuredVariant, State, write_measured
@@ -21,6 +23,7 @@ from tests.ml.serving.builders import (
     hold_out,
     make_artefact,
     make_images,
+    make_patches_network,
 )
 
 RUNNING = Running(threads=1)
@@ -154,3 +157,27 @@ def test_review_bounds_count_too(folder):
     measured(folder, one("onnxruntime"), one("openvino", "bf16", 0.5, scores=scores.tolist()))
     between = float(held.expected[~held.is_ng].max()) + 0.01
     assert loaded(folder, ng_at=0.5, review_from=between) == "ONNX Runtime float32"
+
+
+class TestClosestGoodImage:
+    def judged(self, folder) -> list[int | None]:
+        dark, _, _, bright = make_images()
+        judge = JudgeLoader(RUNNING)(deployment(folder))
+        given = judge.judge({"top": Frame(image=bright, name="a"), "side": Frame(image=dark, name="b")})
+        return [given[view].closest_ok for view in ("top", "side")]
+
+    def test_each_view_has_its_own(self, tmp_path):
+        images = make_images()
+        cells = expected_of(images).maps.reshape(len(images), -1)
+        scored = WorstPatches(4, 0.25)(np.concatenate([cells, cells], axis=1))
+        folder = make_artefact(
+            tmp_path / "patches",
+            network=make_patches_network(),
+            expected=Prediction(scored.scores, expected_of(images).maps),
+            scoring=WorstPatches(4, 0.25),
+        )
+        add_ok_images(folder, [11, 12, 13, 14], cells)
+        assert self.judged(folder) == [14, 11]
+
+    def test_a_model_that_does_not_tell_has_none(self, folder):
+        assert self.judged(folder) == [None, None]

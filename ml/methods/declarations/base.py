@@ -57,3 +57,8 @@ class MethodDeclaration:
     workload: Callable[[Any], Workload] | None = None
     threshold_rule: str = "best_f1"
     threshold_parameters: Callable[[Any], Mapping[str, Any]] = _the_rules_own
+
+    @property
+    def is_one_class(self) -> bool:
+        """It learns from OK images alone."""
+        return not self.needs.ng and not self.needs.per_class

@@ -142,3 +142,14 @@ def test_the_queries_of_a_delivery_do_not_grow_with_its_parts(line):
     with CaptureQueriesContext(connection) as of_thirty:
         deliver_records(line=line, records=[part_record(n) for n in range(60, 90)])
     assert len(of_thirty) == len(of_one)
+
+
+def test_the_closest_good_image_is_linked_while_it_is_there(line, media):
+    image = make_dataset(ok=1).dataset.images.get()
+    views = [view_record(closest_ok=known) for known in (image.pk, 999999, None)]
+    earlier = view_record()
+    del earlier["closest_ok"]  # of a journal that was written before there was such a thing
+    records = [part_record(n, views=[view]) for n, view in enumerate([*views, earlier], start=1)]
+    deliver_records(line=line, records=records)
+    linked = View.objects.order_by("part__sequence").values_list("closest_ok", flat=True)
+    assert list(linked) == [image.pk, None, None, None]

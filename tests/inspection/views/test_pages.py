@@ -196,3 +196,14 @@ def test_acknowledging_leaves_an_audit_entry(as_role):
     alarm = Alarm.objects.create(line=make_line(), code="x", message="broken", raised_at=timezone.now())
     as_role("operator").post(reverse("alarm_acknowledge", args=[alarm.pk]))
     assert AuditEntry.objects.filter(action="alarm.acknowledged", target_id=str(alarm.pk)).exists()
+
+
+def test_a_part_s_page_shows_the_closest_good_image_where_the_model_told_one(as_role, media):
+    image = make_dataset(ok=1).dataset.images.get()
+    told, silent = view_record(closest_ok=image.pk), view_record()
+    records = [part_record(n, views=[view]) for n, view in enumerate([told, silent], start=1)]
+    deliver_records(line=make_line(), records=records)
+    page = text_of(as_role("operator").get("/lines/demo/parts/1/"))
+    assert "The closest good one" in page
+    assert reverse("image_file", args=[image.pk]) in page
+    assert "The closest good one" not in text_of(as_role("operator").get("/lines/demo/parts/2/"))

@@ -13,6 +13,11 @@ from ml.methods.declarations import METHODS
 from ml.models import ImageScore, ModelVersion, OperatingPoint
 from ml.services import claims, jobs
 from ml.services.execution import run_claimed_job
+from ml.services.snapshots import frozen_images
+from ml.services.training_sets import read_pixels
+from ml.serving.artefact import read_card
+from ml.serving.closest_ok import read_closest_ok
+from ml.serving.predictor import load_predictor
 from tests.ml import toy as toy_module
 from tests.ml.factories import DatasetFactory, make_dataset
 from tests.ml.toy import TOY
@@ -115,3 +120,16 @@ class TestClasses:
         for row in version.scores.all():
             assert sum(row.probabilities) == pytest.approx(1, abs=1e-6)
             assert row.probabilities[2] == pytest.approx(3 * row.probabilities[1])
+
+
+def test_the_artefact_finds_the_closest_of_the_ok_images_that_it_learned_from():
+    tiny = {"size": 32, "shape": "square", "iterations": 1, "batch": 2}
+    job = jobs.queue_job(dataset=make_dataset(ok=20, ng=4).dataset, method="maa", parameters=tiny)
+    version = run_claimed_job(claims.claim_job(job.pk, "test:1"))
+    folder = version.artefact_path
+    found = read_closest_ok(folder, read_card(folder))
+    rows = ImageScore.objects.filter(model_version=version, is_ng=False, split="training")
+    assert sorted(found.ids) == sorted(rows.values_list("image_id", flat=True))
+    one = next(one for one in frozen_images(job.snapshot) if one.id in found.ids)
+    said = load_predictor(folder, "onnxruntime").predict([read_pixels(one)])
+    assert found.of(said.descriptors) == [one.id]

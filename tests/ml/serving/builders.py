@@ -45,6 +45,23 @@ def make_network(score_from: str = "mean", size: int = SIZE) -> bytes:
     return onnx.ModelProto.SerializeToString(helper.make_model(graph, opset_imports=opset, ir_version=8))
 
 
+def make_patches_network() -> bytes:
+    """An ONNX file whose output is an image's four cells twice: as distances of patches, and as descriptor."""
+    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 1, SIZE, SIZE])
+    score = helper.make_tensor_value_info("score", TensorProto.FLOAT, ["batch", 8])
+    cells = helper.make_tensor_value_info("map", TensorProto.FLOAT, ["batch", 2, 2])
+    nodes = [
+        helper.make_node("AveragePool", ["images"], ["pooled"], kernel_shape=[8, 8], strides=[8, 8]),
+        helper.make_node("Squeeze", ["pooled", "channel"], ["map"]),
+        helper.make_node("Flatten", ["map"], ["flat"]),
+        helper.make_node("Concat", ["flat", "flat"], ["score"], axis=1),
+    ]
+    constants = [helper.make_tensor("channel", TensorProto.INT64, [1], [1])]
+    graph = helper.make_graph(nodes, "patches", [images], [score, cells], constants)
+    opset = [helper.make_opsetid("", 18)]
+    return onnx.ModelProto.SerializeToString(helper.make_model(graph, opset_imports=opset, ir_version=8))
+
+
 def make_artefact(
     folder: Path, *, network: bytes | None = None, expected: Prediction | None = None, **card
 ) -> Path:
