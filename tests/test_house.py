@@ -132,3 +132,15 @@ def test_the_plants_paths_are_not_in_the_project():
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout
     assert "var/" not in tracked
+
+
+def test_a_command_before_there_are_tables_says_how_to_make_them(tmp_path):
+    done = run(
+        *("manage.py", "train", "plates", "--method", "weak"),
+        DJANGO_SETTINGS_MODULE="inspection.config.settings",
+        INSPECTION_VAR_DIR=str(tmp_path),
+        DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite3",
+    )
+    assert done.returncode == 1
+    assert "python manage.py migrate makes them" in done.stderr
+    assert "Traceback" not in done.stderr
