@@ -1,9 +1,20 @@
-"""Small training sets of a grey texture, where NG has a bright bar."""
+"""Small training sets of a grey texture, where NG has a bright bar; and made files of pretrained weights."""
+
+import hashlib
+from pathlib import Path
+from typing import Final
 
 import numpy as np
+import torch
+from torch import nn
 
+from ml.methods.backbones import BACKBONES
 from ml.methods.contract import TrainingSet
 from ml.methods.declarations import WeakParameters
+from ml.methods.vision import models
+from ml.weights import WEIGHT_FILES, WeightFile
+
+SMALL_NETWORK: Final = "mobilenet_v3_small"
 
 
 def bar_images(
@@ -47,3 +58,23 @@ def tiny(**fields) -> WeakParameters:
         "precision": "float32",
     }
     return WeakParameters(**(values | fields))
+
+
+def put_file(folder: Path, monkeypatch, content: object, network: str = SMALL_NETWORK) -> Path:
+    """A file of this content where the network's is looked for, its hash in its name."""
+    folder.mkdir(exist_ok=True)
+    unnamed = folder / "unnamed"
+    torch.save(content, unnamed)
+    name = f"{network}-{hashlib.sha256(unnamed.read_bytes()).hexdigest()[:8]}.pth"
+    monkeypatch.setitem(WEIGHT_FILES, network, WeightFile(network, name, unnamed.stat().st_size / 2**20))
+    return unnamed.rename(folder / name)
+
+
+def whole_network(name: str) -> nn.Module:
+    options = dict(BACKBONES[name].options)
+    network = models.get_model(name, weights=None, **options).eval()
+    for norm in network.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.running_mean.normal_(0, 0.1)
+            norm.running_var.uniform_(0.5, 2)
+    return network

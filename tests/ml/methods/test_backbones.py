@@ -11,29 +11,9 @@ from torch.nn import functional
 from ml.methods.backbones import BACKBONES, pretrained_stages, random_stages
 from ml.methods.vision import models
 from ml.weights import WEIGHT_FILES, WeightFile, WeightsUnusable
+from tests.ml.methods.builders import SMALL_NETWORK, put_file, whole_network
 
-NETWORK = "mobilenet_v3_small"
 QUICK = ["resnet18", "mobilenet_v3_small"]
-
-
-def put_file(folder: Path, monkeypatch, content: object, network: str = NETWORK) -> Path:
-    """A file of this content where the network's is looked for, its hash in its name."""
-    folder.mkdir(exist_ok=True)
-    unnamed = folder / "unnamed"
-    torch.save(content, unnamed)
-    name = f"{network}-{hashlib.sha256(unnamed.read_bytes()).hexdigest()[:8]}.pth"
-    monkeypatch.setitem(WEIGHT_FILES, network, WeightFile(network, name, unnamed.stat().st_size / 2**20))
-    return unnamed.rename(folder / name)
-
-
-def whole_network(name: str) -> nn.Module:
-    options = dict(BACKBONES[name].options)
-    network = models.get_model(name, weights=None, **options).eval()
-    for norm in network.modules():
-        if isinstance(norm, nn.BatchNorm2d):
-            norm.running_mean.normal_(0, 0.1)
-            norm.running_var.uniform_(0.5, 2)
-    return network
 
 
 def test_the_files_are_those_that_torchvision_offers_first():
@@ -96,7 +76,7 @@ def test_vggs_stages_are_its_five_blocks(name):
 def test_random_stages_follow_from_torchs_seed():
     def first_weight(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
-        return next(random_stages(NETWORK)[0].parameters())
+        return next(random_stages(SMALL_NETWORK)[0].parameters())
 
     assert torch.equal(first_weight(1), first_weight(1))
     assert not torch.equal(first_weight(1), first_weight(2))
@@ -104,21 +84,21 @@ def test_random_stages_follow_from_torchs_seed():
 
 def test_a_missing_file_is_never_replaced_by_random_weights(tmp_path):
     with pytest.raises(WeightsUnusable, match="mobilenet_v3_small-047dcff4"):
-        pretrained_stages(NETWORK, tmp_path)
+        pretrained_stages(SMALL_NETWORK, tmp_path)
 
 
 def test_weights_of_another_architecture_are_told(tmp_path, monkeypatch):
     put_file(tmp_path, monkeypatch, models.resnet18().state_dict())
-    with pytest.raises(WeightsUnusable, match=f"does not hold weights of {NETWORK}: Missing key"):
-        pretrained_stages(NETWORK, tmp_path)
+    with pytest.raises(WeightsUnusable, match=f"does not hold weights of {SMALL_NETWORK}: Missing key"):
+        pretrained_stages(SMALL_NETWORK, tmp_path)
 
 
 def test_weights_of_a_wider_network_of_the_same_names_are_told(tmp_path, monkeypatch):
-    tensors = whole_network(NETWORK).state_dict()
+    tensors = whole_network(SMALL_NETWORK).state_dict()
     tensors["features.0.0.weight"] = torch.zeros(99, 3, 3, 3)
     put_file(tmp_path, monkeypatch, tensors)
     with pytest.raises(WeightsUnusable, match=r"size mismatch for features\.0\.0\.weight"):
-        pretrained_stages(NETWORK, tmp_path)
+        pretrained_stages(SMALL_NETWORK, tmp_path)
 
 
 class Trap:
@@ -136,14 +116,14 @@ def test_a_file_of_something_else_is_refused_and_never_run(tmp_path, monkeypatch
     sprung = tmp_path / "sprung"
     put_file(tmp_path / "weights", monkeypatch, Trap(sprung) if content == "Trap" else content)
     with pytest.raises(WeightsUnusable):
-        pretrained_stages(NETWORK, tmp_path / "weights")
+        pretrained_stages(SMALL_NETWORK, tmp_path / "weights")
     assert not sprung.exists()
 
 
 def test_a_file_that_is_no_archive_at_all_is_refused(tmp_path, monkeypatch):
     content = b"<html>404</html>"
-    name = f"{NETWORK}-{hashlib.sha256(content).hexdigest()[:8]}.pth"
-    monkeypatch.setitem(WEIGHT_FILES, NETWORK, WeightFile(NETWORK, name, 0.0))
+    name = f"{SMALL_NETWORK}-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    monkeypatch.setitem(WEIGHT_FILES, SMALL_NETWORK, WeightFile(SMALL_NETWORK, name, 0.0))
     (tmp_path / name).write_bytes(content)
     with pytest.raises(WeightsUnusable, match="can't be read as weights"):
-        pretrained_stages(NETWORK, tmp_path)
+        pretrained_stages(SMALL_NETWORK, tmp_path)

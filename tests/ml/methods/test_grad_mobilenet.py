@@ -11,10 +11,16 @@ from torch.nn import functional
 from ml.methods.contract import NotEnoughImages, TrainingDiverged, TrainingStopped
 from ml.methods.declarations import METHODS, GradMobileNetParameters
 from ml.methods.grad_mobilenet import fit, restore
-from ml.methods.grad_mobilenet_network import GradMobileNet, MobileNet, margin_of, pooling_matrix
+from ml.methods.grad_mobilenet_network import (
+    GradMobileNet,
+    MobileNet,
+    margin_of,
+    new_mobilenet,
+    pooling_matrix,
+)
 from ml.methods.gradients import input_gradient, with_folded_normalisation
 from ml.weights import WeightsUnusable
-from tests.ml.methods.builders import training_set
+from tests.ml.methods.builders import put_file, training_set, whole_network
 
 
 def tiny(**fields) -> GradMobileNetParameters:
@@ -212,6 +218,25 @@ def test_imagenet_weights_that_are_not_there_are_refused(tmp_path):
     training = replace(training_set(40), weights_folder=tmp_path)
     with pytest.raises(WeightsUnusable, match="mobilenet_v3_small-047dcff4"):
         fit(training, tiny(weights="imagenet"), seed=0)
+
+
+def test_a_file_of_weights_fills_the_network_up_to_its_dense_layer(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    donor = whole_network("mobilenet_v3_small")
+    put_file(tmp_path, monkeypatch, donor.state_dict())
+    network = new_mobilenet(tiny(weights="imagenet"), tmp_path).eval()
+    batch = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode():
+        expected = donor.classifier[:2](donor.avgpool(donor.features(batch)).flatten(1))
+        given = functional.hardswish(network.dense(network.features(batch).mean(dim=(2, 3))))
+    torch.testing.assert_close(given, expected)
+    fit(replace(training_set(40), weights_folder=tmp_path), tiny(weights="imagenet", epochs=1), seed=0)
+
+
+def test_a_file_of_another_network_is_refused(tmp_path, monkeypatch):
+    put_file(tmp_path, monkeypatch, whole_network("resnet18").state_dict())
+    with pytest.raises(WeightsUnusable, match="mobilenet_v3_small"):
+        new_mobilenet(tiny(weights="imagenet"), tmp_path)
 
 
 def test_weights_of_the_other_size_are_refused():
