@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
+from django.utils.translation import gettext, ngettext
 from redis.exceptions import RedisError
 
 from ml.choices import JobState
@@ -31,7 +32,7 @@ def job_state(job: TrainingJob) -> dict[str, Any]:
         "state": job.state,
         "state_text": job.get_state_display(),
         "progress": job.progress,
-        "stage_text": job.stage_text,
+        "stage_text": waiting_text(job) or job.stage_text,
         "error": job.error,
         "attempts": job.attempts,
         "is_cancel_requested": job.is_cancel_requested,
@@ -40,6 +41,19 @@ def job_state(job: TrainingJob) -> dict[str, Any]:
         "is_finished": job.is_finished,
         "model_url": job.model_version.get_absolute_url() if job.state == JobState.DONE else "",
         "folds": fold_states(job),
+    }
+
+
+def waiting_text(job: TrainingJob) -> str:
+    """What a queued job waits for; empty for any other."""
+    if job.state != JobState.QUEUED:
+        return ""
+    unfinished = TrainingJob.objects.filter(state__in=(JobState.QUEUED, JobState.RUNNING))
+    before = unfinished.filter(pk__lt=job.pk).count()
+    if not before:
+        return gettext("waits for a worker")
+    return ngettext("waits for %(count)s training", "waits for %(count)s trainings", before) % {
+        "count": before
     }
 
 

@@ -5,6 +5,7 @@ from django.urls import reverse
 
 from annotation.models import AuditEntry
 from ml.choices import JobState
+from ml.events import job_state
 from ml.models import FoldFit, OperatingPoint, TrainingJob
 from tests.ml.factories import TINY, make_dataset, make_job, make_point, make_version
 
@@ -295,3 +296,16 @@ class TestModelPages:
         as_role("quality").post(reverse("model_stage", args=[version.pk]), {"stage": "perfect"})
         version.refresh_from_db()
         assert version.stage == "candidate"
+
+
+def test_a_queued_training_says_what_it_waits_for(as_role, dataset):
+    first, second, third = (make_job(dataset) for _ in range(3))
+    said = {job.pk: job_state(job)["stage_text"] for job in (first, second, third)}
+    assert said == {
+        first.pk: "waits for a worker",
+        second.pk: "waits for 1 training",
+        third.pk: "waits for 2 trainings",
+    }
+    assert "waits for 2 trainings" in as_role("operator").get(third.get_absolute_url()).content.decode()
+    third.state, third.stage_text = JobState.RUNNING, "Stage 1 (3 of 9)"
+    assert job_state(third)["stage_text"] == "Stage 1 (3 of 9)"
