@@ -14,6 +14,7 @@ def part(sequence: int, *, has_files: bool = True) -> PartJudged:
     view = JudgedView(
         station="top", verdict="OK", score=0.1, error_code=0, error="", defect_class="", frame_name="",
         frame_url="/f" if has_files else "", map_url="", map_max=1.0, map_box=[],
+            closest_ok_url="",
     )  # fmt: skip
     fields = dict.fromkeys((field.name for field in dataclasses.fields(PartJudged)), None)
     return PartJudged(**fields | {"line": "demo", "sequence": sequence, "views": [view]})
