@@ -5,13 +5,14 @@ types to experience; here it is the one with the best silhouette unless a person
 for an image that it was not fitted on: a new image is of the type whose centroid is nearest in the space of
 the descriptors.
 
-NumPy and scikit-learn alone; any method whose models have descriptors can use it.
+NumPy, OpenCV and scikit-learn alone; any method whose models have descriptors can use it.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import cv2
 import numpy as np
 
 LEAST_IMAGES: Final = 5
@@ -20,6 +21,7 @@ COMPONENTS: Final = 50  # that t-SNE is given
 PERPLEXITY: Final = 30.0  # scikit-learn's; less where there are few images
 STARTS: Final = 10  # of k-means
 HISTOGRAM_BINS: Final = 30
+PIXELS: Final = (64, 64)  # that raw pixels are compared at
 DECADES: Final = 6  # below the middle image's norm that a histogram shows
 
 
@@ -114,6 +116,12 @@ def purity(of_image: Sequence[int] | np.ndarray, classes: Sequence[str]) -> floa
     labels, names = np.asarray(of_image), np.asarray(classes)
     most = [np.unique(names[labels == label], return_counts=True)[1].max() for label in np.unique(labels)]
     return float(sum(most) / len(names))
+
+
+def raw_pixels(image: np.ndarray) -> np.ndarray:
+    """What the types are compared with: uint8 [H, W] or [H, W, 3] → grey float32 [P], `PIXELS` of them."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
+    return np.asarray(cv2.resize(grey, PIXELS, interpolation=cv2.INTER_AREA), np.float32).ravel()
 
 
 def histograms(values: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:

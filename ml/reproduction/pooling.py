@@ -1,7 +1,7 @@
 """One figure of several seeds, with its 95% interval: groups are drawn, the same ones for every seed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -10,6 +10,7 @@ from ml.evaluation.intervals import Interval, wilson
 from ml.evaluation.metrics import weighted_auroc_and_average_precision
 
 RESAMPLES: Final = 1000
+FOUND_FROM: Final = ("descriptors", "pixels")
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class SeedScores:
         threshold: that the method's rule chose.
         types: int64 [N], the class as labelled.
         probabilities: float64 [N, K], of methods with classes.
+        found: int64 [N], types found among the NG images without their labels, by what they were found from
+            (`FOUND_FROM`); −1 of OK images.
     """
 
     scores: np.ndarray
@@ -31,6 +34,7 @@ class SeedScores:
     threshold: float
     types: np.ndarray
     probabilities: np.ndarray | None = None
+    found: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 # Of one seed, for R weightings int64 [R, N] of its images at once: float64 [R], NaN where it can't be told.
@@ -189,6 +193,23 @@ def _auroc_of_types(one: SeedScores, weights: np.ndarray) -> np.ndarray:
     return _mean_of_known(areas)
 
 
+def _purity(found_from: str) -> Statistic:
+    """The share of NG images whose class is the most frequent one of the type that they were found in."""
+
+    def statistic(one: SeedScores, weights: np.ndarray) -> np.ndarray:
+        found = one.found.get(found_from)
+        if found is None:
+            return np.full(len(weights), np.nan)
+        classes = np.unique(one.types[one.is_ng])
+        most = [
+            np.max([weights @ ((found == number) & (one.types == name)) for name in classes], axis=0)
+            for number in np.unique(found[found >= 0])
+        ]
+        return np.asarray(np.sum(most, axis=0) / (weights @ one.is_ng))
+
+    return statistic
+
+
 def _mean_of_known(figures: Sequence[np.ndarray]) -> np.ndarray:
     stacked = np.stack(figures)
     known = np.isfinite(stacked)
@@ -209,4 +230,6 @@ FIGURES: Final[Mapping[str, Figure]] = {
         "F1 of types", _macro(lambda right, labelled, named: 2 * right / (labelled + named))
     ),
     "auroc_of_types": Figure("AUROC of types", _auroc_of_types),
+    "purity_of_types": Figure("purity of types found", _purity("descriptors")),
+    "purity_of_pixels": Figure("purity of raw pixels' types", _purity("pixels")),
 }

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ml.errors import ParametersRefused
 from ml.evaluation.report import report
 from ml.methods.contract import check_needs
 from ml.methods.declarations import METHODS, MethodParameters, load_method
+from ml.methods.discovery import DiscoveryImpossible, find_types, group, raw_pixels
 from ml.services.fitting import ScoredImage, Trial, scored_by_fold
 from ml.services.jobs import check_weights, validate_parameters
 from ml.services.kept_fits import KeptFit, kept_fold
@@ -23,8 +24,9 @@ from ml.services.provenance import machine, versions
 from ml.services.reporter import Listener
 from ml.services.reports import image_entry, split_entry
 from ml.services.snapshots import count_images
+from ml.services.training_sets import read_pixels
 
-from .pooling import Pooled, SeedScores, pool
+from .pooling import FOUND_FROM, Pooled, SeedScores, pool
 from .recipes import Recipe
 from .splits import SeedSplit, split_of
 
@@ -138,6 +140,7 @@ def reproduce(recipe: Recipe, setting: Setting, dataset: Dataset, listener: List
         DatasetUnsuitable, NotEnoughImages: the images don't allow this split or this method.
         TrainingStopped: the listener said stop; the next call goes on.
         TrainingDiverged, ImageUnusable, WeightsUnusable, ImageMissing, OSError: of a fit.
+        DiscoveryImpossible: no types can be found among the NG images.
     """
     parameters = parameters_of(recipe, setting)
     splits = [split_of(recipe, dataset, seed) for seed in setting.seeds]
@@ -193,7 +196,8 @@ def _run_seed(
     kept: list[KeptFit] = []
     for fold, training in sorted(split.training.items()):
         listener.log(f"{recipe.name}: seed {split.seed}, fold {fold + 1} of {len(split.training)}.")
-        kept.append(kept_fold(trial, fold, training, folder / f"fold-{fold}", listener))
+        place = folder / f"fold-{fold}"
+        kept.append(kept_fold(trial, fold, training, place, listener, with_descriptors=recipe.finds_types))
     outcomes = [one.outcome for one in kept]
     scored = [one for fold, outcome in enumerate(outcomes) for one in scored_by_fold(trial, fold, outcome)]
     classes = split.snapshot.contents["classes"]
@@ -208,9 +212,13 @@ def _run_seed(
         seconds=round(sum(outcome.seconds for outcome in outcomes), 2),
         peak_mb=max(outcome.peak_mb for outcome in outcomes),
     )
+    scores = _seed_scores(scored, classes, measured["threshold"]["value"])
+    if recipe.finds_types:
+        listener.log("Finds types among the NG images.")
+        scores = replace(scores, found=_found_types(scored, outcomes[0].descriptors, split.seed))
     revisions = frozenset(one.revision for one in kept)
     _write(folder / "report.json", whole | {"recipe": recipe.name, "revisions": sorted(revisions)})
-    return SeedRun(whole, _seed_scores(scored, classes, measured["threshold"]["value"]), revisions)
+    return SeedRun(whole, scores, revisions)
 
 
 def _seed_scores(scored: Sequence[ScoredImage], classes: Sequence[str], threshold: float) -> SeedScores:
@@ -224,6 +232,27 @@ def _seed_scores(scored: Sequence[ScoredImage], classes: Sequence[str], threshol
         types=np.array([number[one.image.class_name] for one in scored], np.int64),
         probabilities=None if None in rows else np.array(rows, np.float64),
     )
+
+
+def _found_types(
+    scored: Sequence[ScoredImage], descriptors: Sequence[Sequence[float]] | None, seed: int
+) -> dict[str, np.ndarray]:
+    """See `SeedScores.found`: among the NG images, as many types as they have classes.
+
+    Raises:
+        DiscoveryImpossible: too few NG images, or none that differ.
+    """
+    if descriptors is None:
+        raise DiscoveryImpossible("This method has no descriptors to find types by.")
+    ng = [row for row, one in enumerate(scored) if one.image.is_ng]
+    count = len({scored[row].image.class_name for row in ng})
+    types = find_types(np.array(descriptors)[ng], count, seed).of_image
+    pixels = np.stack([raw_pixels(read_pixels(scored[row].image)) for row in ng])
+    found = {}
+    for name, of_image in zip(FOUND_FROM, (types, group(pixels, count, seed)), strict=True):
+        found[name] = np.full(len(scored), -1, np.int64)
+        found[name][ng] = of_image
+    return found
 
 
 def _least_training(recipe: Recipe, splits: Sequence[SeedSplit]) -> tuple[int, int]:

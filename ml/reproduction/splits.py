@@ -21,7 +21,7 @@ class SeedSplit:
 
     Attributes:
         seed: of the split and of the fits.
-        snapshot: images and folds. Of a split by item it is no row of the records.
+        snapshot: images and folds. Where it is not by group, it is no row of the records.
         training: by fold, the images to fit on.
     """
 
@@ -43,6 +43,8 @@ def split_of(recipe: Recipe, dataset: Dataset, seed: int) -> SeedSplit:
     snapshot = freeze_dataset(dataset=dataset, folds=recipe.folds, seed=seed)
     if recipe.split_by == "item":
         snapshot = _by_item(snapshot, recipe.folds, seed)
+    elif recipe.split_by == "ok":
+        snapshot = _ng_apart(snapshot)
     images = frozen_images(snapshot)
     training: dict[int, Sequence[SnapshotImage]] = {
         fold: [image for image in images if image.fold != fold] for fold in range(max(1, recipe.folds))
@@ -66,6 +68,19 @@ def _by_item(snapshot: Snapshot, folds: int, seed: int) -> Snapshot:
         **snapshot.contents,
         "split": {**snapshot.contents["split"], "by": "item"},
         "images": [list(astuple(image)) for image in images],
+    }
+    return Snapshot(dataset=snapshot.dataset, contents=contents)
+
+
+def _ng_apart(snapshot: Snapshot) -> Snapshot:
+    """A hold-out with every group that has an NG image on its side."""
+    images = frozen_images(snapshot)
+    with_ng = {image.group for image in images if image.is_ng}
+    parted = [replace(image, fold=0) if image.group in with_ng else image for image in images]
+    contents: dict[str, Any] = {
+        **snapshot.contents,
+        "split": {**snapshot.contents["split"], "by": "ok"},
+        "images": [list(astuple(image)) for image in parted],
     }
     return Snapshot(dataset=snapshot.dataset, contents=contents)
 

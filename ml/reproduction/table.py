@@ -89,11 +89,12 @@ def _split_text(reproduction: Reproduction) -> str:
     ok, ng = reproduction.counts
     least_ok, least_ng = reproduction.training
     parted = f"{recipe.folds} folds" if recipe.folds else "7:3"
+    by = "group, NG apart" if recipe.split_by == "ok" else recipe.split_by
     # A method that needs no NG image fits on the OK ones alone.
     on = f"{least_ok} OK" + (f" and {least_ng} NG" if METHODS[recipe.method].needs.ng else "")
     seeds = len(reproduction.seeds)
     return (
-        f"{recipe.data.name}, {ok} OK and {ng} NG; {parted} by {recipe.split_by}, trained on {on} or "
+        f"{recipe.data.name}, {ok} OK and {ng} NG; {parted} by {by}, trained on {on} or "
         f"more; {seeds} {'seed' if seeds == 1 else 'seeds'}. {recipe.note}"
     ).strip()
 

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-import cv2
 import numpy as np
 from django.db import transaction
 from django.db.models import Q
@@ -40,6 +39,7 @@ from ml.methods.discovery import (
     histograms,
     nearest_type,
     purity,
+    raw_pixels,
 )
 from ml.models import Discovery, ModelVersion
 from ml.preprocessing import ImageUnusable
@@ -56,7 +56,6 @@ MAX_IMAGES: Final = 2000
 OK_IMAGES: Final = 100  # beside the others in figure 5 and table 3, as in the paper
 MAX_TYPES: Final = 50
 BATCH: Final = 8
-PIXELS: Final = (64, 64)  # that raw pixels are compared at
 UNLABELLED: Final = ""
 DIGITS: Final = 4
 STALE_AFTER: Final = timedelta(minutes=2)
@@ -297,15 +296,10 @@ def _seen(version: ModelVersion, images: Sequence[SnapshotImage], tell: OnProgre
         decoded, views = [read_pixels(image) for image in batch], [image.view for image in batch]
         predictions.append(predictor.predict(decoded, views))
         resized = [predictor.preprocessing.resized(*one) for one in zip(decoded, views, strict=True)]
-        pixels += [_raw(one) for one in resized]
+        pixels += [raw_pixels(one) for one in resized]
     descriptors = np.concatenate([one.descriptors for one in predictions if one.descriptors is not None])
     is_log = predictor.card.parameters["scale"] != "linear"
     return _Seen(descriptors, _mean_norms(descriptors, scoring, is_log), np.stack(pixels))
-
-
-def _raw(resized: np.ndarray) -> np.ndarray:
-    grey = cv2.cvtColor(resized, cv2.COLOR_RGB2GRAY) if resized.ndim == 3 else resized
-    return cv2.resize(grey, PIXELS, interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
 
 
 def _mean_norms(descriptors: np.ndarray, scoring: OneClassSvm, is_log: bool) -> np.ndarray:

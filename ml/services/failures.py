@@ -9,6 +9,7 @@ from typing import Any, Final
 from annotation.errors import DomainError
 from ml.methods.contract import NotEnoughImages, TrainingDiverged
 from ml.methods.declarations import METHODS
+from ml.methods.discovery import DiscoveryImpossible
 from ml.preprocessing import ImageUnusable
 from ml.weights import WeightsUnusable
 
@@ -17,7 +18,8 @@ from .training_sets import ImageMissing
 
 # What a person can do something about; their own text says what.
 EXPLAINED: Final = (
-    NotEnoughImages, WeightsUnusable, TrainingDiverged, ImageUnusable, ImageMissing, DomainError,
+    NotEnoughImages, WeightsUnusable, TrainingDiverged, ImageUnusable, ImageMissing, DiscoveryImpossible,
+    DomainError,
 )  # fmt: skip
 
 # PyTorch and OpenCV say it in a text alone; CUDA's error is a RuntimeError too.

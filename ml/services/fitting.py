@@ -39,12 +39,14 @@ class ScoredImage:
     score: higher is more likely NG.
     split: whether the model that gave it had seen the image.
     probabilities: one a class of the snapshot, where the method has classes.
+    descriptor: float32 [D], where it was asked for and the method has them.
     """
 
     image: SnapshotImage
     score: float
     split: ScoreSplit
     probabilities: tuple[float, ...] | None = None
+    descriptor: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,14 @@ class FoldOutcome:
         probabilities: of the same images, one a class; None of methods without classes.
         seconds: that fit and scoring took.
         peak_mb: the most memory they took, MB.
+        descriptors: of the same images, where they were asked for; None of methods without.
     """
 
     scores: list[float]
     probabilities: list[list[float]] | None
     seconds: float
     peak_mb: float
+    descriptors: list[list[float]] | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -154,7 +158,13 @@ def fit_fold(taken: FoldFit, trial: Trial, reporter: FoldReporter) -> None:
 
 
 def measure_fold(
-    trial: Trial, fold: int, training: Sequence[SnapshotImage], folder: Path, listener: Listener
+    trial: Trial,
+    fold: int,
+    training: Sequence[SnapshotImage],
+    folder: Path,
+    listener: Listener,
+    *,
+    with_descriptors: bool = False,
 ) -> FoldOutcome:
     """Fits on some images and scores those of a fold.
 
@@ -164,6 +174,7 @@ def measure_fold(
         training: images outside the fold.
         folder: of the fit's checkpoint.
         listener: is told of the progress.
+        with_descriptors: the outcome holds them as well, where the method has them.
 
     Raises:
         TrainingStopped: the listener said stop; the checkpoint is kept.
@@ -175,13 +186,15 @@ def measure_fold(
     step = _Step(listener)
     held_out = trial.held_out(fold)
     model = _fit(trial, training, folder, step)
-    scored = _score(model, held_out, folder, step)
+    scored = _score(model, held_out, folder, step, with_descriptors=with_descriptors)
     probabilities = [list(one.probabilities) for one in scored if one.probabilities is not None]
+    descriptors = [one.descriptor.tolist() for one in scored if one.descriptor is not None]
     return FoldOutcome(
         scores=[one.score for one in scored],
         probabilities=probabilities or None,
         seconds=round(time.monotonic() - started, 2),
         peak_mb=memory.peak_memory_mb(),
+        descriptors=descriptors or None,
     )
 
 
@@ -263,7 +276,12 @@ def _fit(trial: Trial, images: Sequence[SnapshotImage], folder: Path, step: "_St
 
 
 def _score(
-    model: FittedModel, images: Sequence[SnapshotImage], folder: Path, step: "_Step"
+    model: FittedModel,
+    images: Sequence[SnapshotImage],
+    folder: Path,
+    step: "_Step",
+    *,
+    with_descriptors: bool = False,
 ) -> list[ScoredImage]:
     pixels = StoredImages(images)
     scored: list[ScoredImage] = []
@@ -274,7 +292,8 @@ def _score(
         prediction = model.predict(
             [pixels[start + index] for index in range(len(batch))], [image.view for image in batch]
         )
-        scored += scored_images(batch, prediction)
+        told = prediction if with_descriptors else replace(prediction, descriptors=None)
+        scored += scored_images(batch, told)
         step.on_scored(len(scored), len(images))
     return scored
 
@@ -288,6 +307,7 @@ def scored_images(images: Sequence[SnapshotImage], prediction: Prediction) -> li
             float(score),
             ScoreSplit.HELD_OUT if image.fold >= 0 else ScoreSplit.TRAINING,
             None if given is None else tuple(float(one) for one in given[index]),
+            None if prediction.descriptors is None else prediction.descriptors[index],
         )
         for index, (image, score) in enumerate(zip(images, prediction.scores, strict=True))
     ]

@@ -28,7 +28,13 @@ class KeptFit:
 
 
 def kept_fold(
-    trial: Trial, fold: int, training: Sequence[SnapshotImage], folder: Path, listener: Listener
+    trial: Trial,
+    fold: int,
+    training: Sequence[SnapshotImage],
+    folder: Path,
+    listener: Listener,
+    *,
+    with_descriptors: bool = False,
 ) -> KeptFit:
     """Fits on some images and scores a fold; or takes what lies in the folder from an earlier run.
 
@@ -41,6 +47,7 @@ def kept_fold(
         training: images to fit on.
         folder: of this fit alone; its checkpoint lies there while it runs.
         listener: is told of the progress.
+        with_descriptors: see `measure_fold`.
 
     Raises:
         TrainingStopped: the listener said stop; the next call goes on from the checkpoint.
@@ -49,12 +56,15 @@ def kept_fold(
     """
     made_for = _made_for(trial, trial.held_out(fold), training)
     kept = _kept(folder / OUTCOME)
-    if kept and kept.get("made_for") == made_for:
+    is_enough = not with_descriptors or bool(kept and kept["outcome"].get("descriptors"))
+    if kept and kept.get("made_for") == made_for and is_enough:
         listener.log("Done before; its scores are kept.")
         return KeptFit(FoldOutcome.from_json(kept["outcome"]), kept["revision"])
     if kept:
         listener.log("What was kept is of other images or parameters; it is fitted anew.")
-    outcome = measure_fold(trial, fold, training, folder / "checkpoint", listener)
+    outcome = measure_fold(
+        trial, fold, training, folder / "checkpoint", listener, with_descriptors=with_descriptors
+    )
     revision = versions()["revision"]
     _keep(folder, {"made_for": made_for, "revision": revision, "outcome": outcome.to_json()})
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)

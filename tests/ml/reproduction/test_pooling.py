@@ -10,6 +10,7 @@ from sklearn.metrics import (
 
 from ml.evaluation.intervals import bootstrap_ranking
 from ml.evaluation.metrics import confusion_at
+from ml.methods.discovery import purity
 from ml.reproduction.pooling import FIGURES, SeedScores, pool
 from ml.thresholds import best_f1
 
@@ -26,6 +27,10 @@ def made(seed: int, *, count: int = 60, kinds: int = 3, shift: float = 1.0) -> S
         threshold=0.5,
         types=types,
         probabilities=probabilities / probabilities.sum(axis=1, keepdims=True),
+        found={
+            name: np.where(is_ng, generator.integers(0, kinds, count), -1)
+            for name in ("descriptors", "pixels")
+        },
     )
 
 
@@ -38,7 +43,7 @@ def repeated(one: SeedScores, weights: np.ndarray) -> SeedScores:
     rows = np.repeat(np.arange(len(weights)), weights)
     return SeedScores(
         one.scores[rows], one.is_ng[rows], [one.groups[row] for row in rows], one.threshold,
-        one.types[rows], one.probabilities[rows],
+        one.types[rows], one.probabilities[rows], {name: of[rows] for name, of in one.found.items()},
     )  # fmt: skip
 
 
@@ -53,6 +58,9 @@ def reference(one: SeedScores, name: str) -> float:
         best = max(np.unique(one.scores), key=lambda at: f1_score(one.is_ng, one.scores >= at))
         (_, overkill), (escapes, _) = confusion_matrix(one.is_ng, one.scores >= best)
         return float(overkill + escapes)
+    if name.startswith("purity_of_"):
+        found = one.found["descriptors" if name == "purity_of_types" else "pixels"]
+        return purity(found[one.is_ng], [str(kind) for kind in one.types[one.is_ng]])
     return {
         "auroc": lambda: roc_auc_score(one.is_ng, one.scores),
         "average_precision": lambda: average_precision_score(one.is_ng, one.scores),
@@ -126,7 +134,13 @@ def test_a_perfect_figure_has_a_lower_end_that_follows_from_the_number_of_groups
 
 def test_without_ng_images_or_without_classes_there_is_no_figure():
     only_ok = SeedScores(np.arange(4.0), np.zeros(4, bool), list("abcd"), 0.5, np.zeros(4, np.int64))
-    for name in ("auroc", "overkill_at_full_recall", "false_calls_at_best_f1", "f1_of_types"):
+    for name in (
+        "auroc",
+        "overkill_at_full_recall",
+        "false_calls_at_best_f1",
+        "f1_of_types",
+        "purity_of_types",
+    ):
         pooled = pool([only_ok], name)
         assert (pooled.value, pooled.low, pooled.seeds) == (None, None, (None,))
     assert pool([only_ok], "accuracy").value == 0.25

@@ -4,22 +4,25 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
 from annotation.models import Dataset
+from ml.methods.contract import Needs
 from ml.methods.declarations import METHODS
 from ml.models import ModelVersion, TrainingJob
 from ml.reproduction import recipes, runs
-from ml.reproduction.recipes import KOLEKTOR, RECIPES, PaperFigure, Recipe
+from ml.reproduction.recipes import KOLEKTOR, MAGNETIC_TILE, RECIPES, PaperFigure, Recipe
 from ml.reproduction.runs import Setting, parameters_of, run_folder
 from ml.reproduction.table import BEGIN, END
 from tests.ml import toy as toy_module
-from tests.ml.reproduction.builders import make_kolektor
+from tests.ml.reproduction.builders import make_kolektor, make_tiles
 from tests.ml.toy import TOY, ToyParameters
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+TYPES = (PaperFigure("purity_of_types"), PaperFigure("purity_of_pixels"))
 FIGURES = (PaperFigure("average_precision", "0.995"), PaperFigure("overkill_at_full_recall", "5"))
 TOY_RECIPE = Recipe("toy-kolektor", "toy", KOLEKTOR, FIGURES, folds=2, note="Made images.")
 SEEDS = ("--seeds", "0,1")
@@ -35,6 +38,7 @@ def toy(monkeypatch, settings, tmp_path, media):
         replace(TOY_RECIPE, name="toy-5ng", folds=2, ng_in_training=5),
         replace(TOY_RECIPE, name="toy-leaky", split_by="item"),
         replace(TOY_RECIPE, name="toy-hold-out", folds=0),
+        replace(TOY_RECIPE, name="toy-types", data=MAGNETIC_TILE, folds=0, split_by="ok", figures=TYPES),
     ):
         monkeypatch.setitem(RECIPES, recipe.name, recipe)
     monkeypatch.delenv("INSPECTION_DATA_DIR", raising=False)
@@ -167,6 +171,45 @@ def test_a_hold_out_measures_each_seed_on_its_own_third(data, fits, capsys):
     call_command("reproduce", "toy-hold-out", "--data", str(data), *SEEDS)
     assert len(fits) == 2
     assert "7:3 by group" in rows(capsys.readouterr().out)[0][5]
+
+
+class TestTypes:
+    """Recipes whose figures are of types found among NG images, without their labels."""
+
+    @pytest.fixture(autouse=True)
+    def one_class(self, monkeypatch):
+        monkeypatch.setitem(METHODS, "toy", replace(METHODS["toy"], needs=Needs(ok=5)))
+
+    @pytest.fixture
+    def described(self, monkeypatch):
+        """The toy, whose descriptor tells a dark bar from a bright one."""
+        predict = toy_module.Model.predict
+
+        def with_descriptors(model, images, views=None):
+            blocks = toy_module.PREPROCESSING.apply(images, views).reshape(len(images), -1)
+            descriptors = np.stack([blocks.min(axis=1), blocks.max(axis=1)], axis=1)
+            return replace(predict(model, images, views), descriptors=descriptors)
+
+        monkeypatch.setattr(toy_module.Model, "predict", with_descriptors)
+
+    def test_all_ng_images_are_sorted_and_compared_with_raw_pixels(self, tmp_path, described, fits, capsys):
+        data = make_tiles(tmp_path / "tiles")
+        call_command("reproduce", "toy-types", "--data", str(data), "--seeds", "0")
+        types, pixels = rows(capsys.readouterr().out)
+        assert (types[1], pixels[1]) == ("purity of types found", "purity of raw pixels' types")
+        assert types[3].startswith("1.0000")
+        assert 0.5 <= float(pixels[3].split()[0]) <= 1
+        assert "12 OK and 12 NG; 7:3 by group, NG apart" in types[5]
+        assert [fit["counts"].ng for fit in fits] == [0]
+        fits.clear()
+        call_command("reproduce", "toy-types", "--data", str(data), "--seeds", "0")
+        assert not fits
+        assert rows(capsys.readouterr().out)[0][3] == types[3], "descriptors are kept"
+
+    def test_a_method_without_descriptors_says_so(self, tmp_path):
+        data = make_tiles(tmp_path / "tiles")
+        with pytest.raises(CommandError, match="no descriptors"):
+            call_command("reproduce", "toy-types", "--data", str(data), "--seeds", "0")
 
 
 def test_the_page_keeps_other_rows_and_changes_its_own(data, tmp_path, capsys):
