@@ -1,15 +1,17 @@
 """Forms of the training pages. A method declares its parameters once; form fields are made from that."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from django import forms
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Dataset
 from ml.choices import DiscoveryAmong
 from ml.methods.declarations import METHODS, MethodDeclaration
-from ml.models import OperatingPoint
+from ml.models import Discovery, ModelVersion, OperatingPoint
+from ml.selectors.discoveries import types_to_keep
 from ml.thresholds import ThresholdRule
 
 MAX_SEED = 2**31 - 1
@@ -177,6 +179,23 @@ class DiscoveryForm(forms.Form):
         help_text=_("Empty: as many as are best told apart."),
         widget=forms.NumberInput(attrs={"class": "form-control", "placeholder": _("automatic")}),
     )
+    types_of = forms.ModelChoiceField(
+        Discovery.objects.none(),
+        label=_("Keep the types of"),
+        required=False,
+        empty_label=_("none: find them anew"),
+        help_text=_("Sorts new images into types that were found before."),
+        widget=_select(),
+    )
+
+    def __init__(self, *args: Any, version: ModelVersion, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        kept = types_to_keep(version)
+        field = cast("forms.ModelChoiceField", self.fields["types_of"])
+        field.queryset = kept
+        field.label_from_instance = lambda one: f"{localtime(one.created_at):%Y-%m-%d %H:%M} · {one.dataset}"
+        if not kept.exists():
+            del self.fields["types_of"]
 
 
 class OperatingPointForm(forms.ModelForm):

@@ -23,4 +23,7 @@ urlpatterns = [
     ),
     path("models/<int:version_id>/discoveries/", discovery.discovery_new, name="discovery_new"),
     path("models/discoveries/<int:discovery_id>/", discovery.discovery_state, name="discovery_state"),
+    path(
+        "models/discoveries/<int:discovery_id>/cancel/", discovery.discovery_cancel, name="discovery_cancel"
+    ),
 ]

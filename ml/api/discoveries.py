@@ -1,10 +1,11 @@
-"""Discoveries: list, one with its map, start."""
+"""Discoveries: list, one with its map, start, cancel."""
 
 from typing import Any
 
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, status, viewsets
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -13,7 +14,7 @@ from annotation.models import Dataset
 from ml.choices import DiscoveryAmong
 from ml.models import Discovery, ModelVersion
 from ml.selectors import discoveries as discovery_rows
-from ml.services.discovery import MAX_TYPES, queue_discovery
+from ml.services.discovery import MAX_TYPES, cancel_discovery, queue_discovery
 from ml.tasks import ask_for_discovery
 
 
@@ -24,7 +25,7 @@ class DiscoverySerializer(serializers.ModelSerializer):
     class Meta:
         model = Discovery
         fields = [
-            "id", "model_version", "dataset", "among", "types_asked", "seed", "state", "progress",
+            "id", "model_version", "dataset", "among", "types_asked", "types_of", "seed", "state", "progress",
             "stage_text", "error", "created_at", "finished_at", "created_by",
         ]  # fmt: skip
         read_only_fields = fields
@@ -49,6 +50,13 @@ class NewDiscoverySerializer(serializers.Serializer):
         min_value=2,
         max_value=MAX_TYPES,
         help_text="Their number; null for the best silhouette.",
+    )
+    types_of = serializers.PrimaryKeyRelatedField(
+        queryset=Discovery.objects.defer("points"),
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Number of an earlier discovery whose types are kept; null to find them anew.",
     )
     seed = serializers.IntegerField(required=False, default=0, min_value=0, max_value=2**31 - 1)
 
@@ -85,3 +93,10 @@ class DiscoveryViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewset
         discovery = queue_discovery(author=request.user, **asked.validated_data)
         ask_for_discovery(discovery)
         return Response(DiscoverySerializer(discovery).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=None, responses=DiscoverySerializer)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str) -> Response:
+        """End one that waits or runs. 409 where it has ended."""
+        cancelled = cancel_discovery(discovery=self.get_object(), actor=request.user)
+        return Response(DiscoverySerializer(cancelled).data)

@@ -35,7 +35,7 @@ class Types:
 
     Attributes:
         places: float64 [N, 2], on the map (figure 7); its axes mean nothing.
-        of_image: int64 [N], each image's type, 0 to K − 1; 0 is the largest.
+        of_image: int64 [N], each image's type, 0 to K − 1; newly found ones are the largest first.
         centroids: float64 [K, F], of the types, in the space of the descriptors.
         silhouettes: by each number of types that was tried: how well it separates, −1 to 1.
     """
@@ -72,6 +72,23 @@ def find_types(descriptors: np.ndarray, count: int | None = None, seed: int = 0)
     labels = _largest_first(found[best])
     centroids = np.stack([rows[labels == label].mean(axis=0) for label in range(labels.max() + 1)])
     return Types(places, labels, centroids, silhouettes)
+
+
+def keep_types(descriptors: np.ndarray, centroids: np.ndarray, seed: int = 0) -> Types:
+    """A map of its own, but the types are those of an earlier search: each image is of the nearest centroid.
+
+    Args:
+        descriptors: [N, F], finite.
+        centroids: [K, F], of the earlier search.
+        seed: of t-SNE.
+
+    Raises:
+        DiscoveryImpossible: too few images, or none that differ.
+    """
+    rows = np.asarray(descriptors, np.float64)
+    _check(len(rows), len(np.unique(rows, axis=0)), None)
+    places, labels = project(rows, seed), nearest_type(rows, centroids)
+    return Types(places, labels, centroids, {len(centroids): _silhouette(places, labels)})
 
 
 def project(rows: np.ndarray, seed: int) -> np.ndarray:

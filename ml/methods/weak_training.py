@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -38,6 +38,14 @@ WEAK_WEIGHT: Final = 0.3  # the paper's loss
 PLACE_WEIGHT: Final = 0.3  # the places of artificial defects
 
 
+class Seen(NamedTuple):
+    """An image as a step sees it: its number, and whether it is upside down or left side right."""
+
+    image: int
+    is_flipped_down: bool = False
+    is_flipped_across: bool = False
+
+
 @dataclass(frozen=True)
 class Phase:
     """What tells one stage from another.
@@ -49,7 +57,7 @@ class Phase:
         cost: of an iteration, against the first stage's.
         weights: that it trains.
         rate_at: learning rate at an iteration.
-        losses_of: images, is_ng bool [B], iteration → losses [B] and figures.
+        losses_of: views of images, is_ng bool [B], iteration → losses [B] and figures.
         locates: LNet is among the weights, and learns from artificial defects as well.
     """
 
@@ -59,7 +67,7 @@ class Phase:
     cost: float
     weights: Sequence[nn.Parameter]
     rate_at: Callable[[int], float]
-    losses_of: Callable[[Sequence[int], Tensor, int], tuple[Tensor, Figures]]
+    losses_of: Callable[[Sequence[Seen], Tensor, int], tuple[Tensor, Figures]]
     locates: bool
 
 
@@ -142,13 +150,13 @@ class WeakTraining:
             phase.iterations,
             lambda: {"weights": kind(phase.weights, lr=phase.rate_at(0))},
             lambda optimisers, iteration: self._step(
-                phase, optimisers, iteration, ng[iteration].tolist(), ok[iteration].tolist()
+                phase, optimisers, iteration, ng[iteration], ok[iteration]
             ),
             cost=phase.cost,
         )
 
     def _step(
-        self, phase: Phase, optimisers: Optimisers, iteration: int, ng: Sequence[int], ok: Sequence[int]
+        self, phase: Phase, optimisers: Optimisers, iteration: int, ng: Sequence[Seen], ok: Sequence[Seen]
     ) -> Figures:
         """NG and OK images: a step after each (the paper), or one step on all of them.
 
@@ -200,7 +208,7 @@ class WeakTraining:
         return images.to(self.device), masks.unsqueeze(1).to(self.device)
 
     def _locate(
-        self, images: Sequence[int], is_ng: Tensor, iteration: int
+        self, images: Sequence[Seen], is_ng: Tensor, iteration: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss_weak, eqs. (3) to (6)."""
         p = self.parameters
@@ -211,7 +219,7 @@ class WeakTraining:
         return losses, figures | {"Collaborative factor": torch.tensor([alpha])}
 
     def _decide(
-        self, images: Sequence[int], is_ng: Tensor, iteration: int
+        self, images: Sequence[Seen], is_ng: Tensor, iteration: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy of DNet, eq. (1), on features that stage 1 left."""
         features, heat_map = (torch.cat(parts) for parts in zip(*map(self.frozen.of, images), strict=True))
@@ -220,7 +228,7 @@ class WeakTraining:
         return self._losses_class(logit, is_ng)
 
     def _refine(
-        self, images: Sequence[int], is_ng: Tensor, iteration: int
+        self, images: Sequence[Seen], is_ng: Tensor, iteration: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Both losses, the factor at its first value (section IV-C)."""
         with autocast(self.is_bf16):
@@ -246,45 +254,54 @@ class WeakTraining:
         losses = F.binary_cross_entropy_with_logits(logit, is_ng.float(), reduction="none")
         return losses, by_kind("Decision loss", losses.detach(), is_ng)
 
-    def _labels(self, images: Sequence[int]) -> Tensor:
-        return torch.from_numpy(np.asarray(self.training.is_ng, bool)[np.asarray(images)]).to(self.device)
+    def _labels(self, seen: Sequence[Seen]) -> Tensor:
+        is_ng = np.asarray(self.training.is_ng, bool)
+        return torch.from_numpy(is_ng[[one.image for one in seen]]).to(self.device)
 
-    def _batch(self, images: Sequence[int]) -> Tensor:
-        return torch.from_numpy(self.images.batch(images)).to(self.device)
+    def _batch(self, seen: Sequence[Seen]) -> Tensor:
+        images = self.images.batch([one.image for one in seen])
+        for row, one in enumerate(seen):
+            down, across = (-1 if is_flipped else 1 for is_flipped in one[1:])
+            images[row] = images[row, :, ::down, ::across].copy()
+        return torch.from_numpy(images).to(self.device)
 
-    def _features_of(self, image: int) -> tuple[Tensor, Tensor]:
+    def _features_of(self, seen: Seen) -> tuple[Tensor, Tensor]:
         with torch.no_grad(), autocast(self.is_bf16):
-            features = self.network.features(self._batch([image]))
+            features = self.network.features(self._batch([seen]))
             return features, self.network.heat_map(features)
 
-    def _order(self, stage: int, is_ng: bool, iterations: int) -> np.ndarray:
-        """int64 [iterations, pairs]: permutations of the kind's images, one after the other."""
+    def _order(self, stage: int, is_ng: bool, iterations: int) -> list[list[Seen]]:
+        """By iteration, `pairs` of the kind's images: permutations of all of them, one after the other."""
         rng = np.random.default_rng([self.seed, stage, int(is_ng)])
         images = np.flatnonzero(np.asarray(self.training.is_ng, bool) == is_ng)
         draws = iterations * self.parameters.pairs
         rounds = max(1, math.ceil(draws / len(images)))
         order = np.concatenate([rng.permutation(images) for _ in range(rounds)])
-        return order[:draws].reshape(iterations, self.parameters.pairs)
+        flips = rng.random((draws, 2)) < (0.5 if self.parameters.flips else 0.0)
+        seen = [Seen(int(image), *map(bool, flip)) for image, flip in zip(order[:draws], flips, strict=True)]
+        return [
+            seen[start : start + self.parameters.pairs] for start in range(0, draws, self.parameters.pairs)
+        ]
 
 
 class FrozenFeatures:
     """Features and heat map of each image, computed when first asked for and kept while memory allows."""
 
     def __init__(
-        self, compute: Callable[[int], tuple[Tensor, Tensor]], budget_bytes: int = FEATURES_BUDGET_BYTES
+        self, compute: Callable[[Seen], tuple[Tensor, Tensor]], budget_bytes: int = FEATURES_BUDGET_BYTES
     ) -> None:
         self._compute = compute
         self._left_bytes = budget_bytes
-        self._kept: dict[int, tuple[Tensor, Tensor]] = {}
+        self._kept: dict[Seen, tuple[Tensor, Tensor]] = {}
 
-    def of(self, index: int) -> tuple[Tensor, Tensor]:
-        kept = self._kept.get(index)
+    def of(self, seen: Seen) -> tuple[Tensor, Tensor]:
+        kept = self._kept.get(seen)
         if kept is not None:
             return kept
-        computed = self._compute(index)
+        computed = self._compute(seen)
         size_bytes = sum(tensor.numel() * tensor.element_size() for tensor in computed)
         if size_bytes <= self._left_bytes:
-            self._kept[index] = computed
+            self._kept[seen] = computed
             self._left_bytes -= size_bytes
         return computed
 

@@ -413,6 +413,17 @@ class Migration(migrations.Migration):
                         blank=True, help_text="Their number; empty for the best silhouette.", null=True
                     ),
                 ),
+                (
+                    "types_of",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="An earlier one whose types are kept; empty to find them anew.",
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="ml.discovery",
+                    ),
+                ),
                 ("seed", models.PositiveIntegerField(default=0)),
                 (
                     "state",

@@ -21,6 +21,14 @@ class Discovery(models.Model):
     types_asked = models.PositiveSmallIntegerField(
         null=True, blank=True, help_text="Their number; empty for the best silhouette."
     )
+    types_of = models.ForeignKey(
+        "self",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="An earlier one whose types are kept; empty to find them anew.",
+    )
     seed = models.PositiveIntegerField(default=0)
     state = models.CharField(max_length=16, choices=JobState, default=JobState.QUEUED)
     progress = models.FloatField(default=0.0, help_text="0 to 1.")

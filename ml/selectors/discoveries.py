@@ -1,9 +1,11 @@
 """Reads of discoveries, and of the images that they look at."""
 
+from typing import Any
+
 from django.db.models import Q, QuerySet
 
 from annotation.models import Dataset, Image
-from ml.choices import DiscoveryAmong
+from ml.choices import DiscoveryAmong, JobState
 from ml.models import Discovery, ModelVersion
 
 _IS_OK = Q(current_class__number=0, is_disputed=False)
@@ -19,6 +21,25 @@ _AMONG = {
 def discoveries_for_list() -> QuerySet[Discovery]:
     """Newest first, without their points and findings."""
     return Discovery.objects.select_related("dataset", "created_by").defer("points", "findings")
+
+
+def discoveries_for_detail() -> QuerySet[Discovery]:
+    return Discovery.objects.select_related("dataset", "types_of").defer("types_of__points")
+
+
+def points_as_labelled(discovery: Discovery) -> list[dict[str, Any]]:
+    """Its points, with each image's class of today (empty: none, or in dispute), but for deleted images."""
+    images = Image.objects.filter(pk__in=[point["image"] for point in discovery.points])
+    today = {
+        pk: "" if is_disputed or name is None else name
+        for pk, name, is_disputed in images.values_list("pk", "current_class__name", "is_disputed")
+    }
+    return [point | {"class": today[point["image"]]} for point in discovery.points if point["image"] in today]
+
+
+def types_to_keep(version: ModelVersion) -> QuerySet[Discovery]:
+    """Searches of a version whose types another one can keep."""
+    return discoveries_of_version(version).filter(state=JobState.DONE)
 
 
 def discoveries_of_version(version: ModelVersion) -> QuerySet[Discovery]:

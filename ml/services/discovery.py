@@ -37,7 +37,7 @@ from ml.methods.discovery import (
     find_types,
     group,
     histograms,
-    nearest_type,
+    keep_types,
     purity,
     raw_pixels,
 )
@@ -71,6 +71,7 @@ def queue_discovery(
     dataset: Dataset,
     among: str = DiscoveryAmong.NOT_OK,
     types: int | None = None,
+    types_of: Discovery | None = None,
     seed: int = 0,
     author: User | None = None,
 ) -> Discovery:
@@ -81,11 +82,14 @@ def queue_discovery(
         dataset: whose images are sorted; need not be the one it was trained on.
         among: which of them.
         types: their number, or None for the best silhouette.
+        types_of: an earlier one of this version, whose types are kept: each image is of the type whose
+            centroid is nearest. None to find them anew.
         seed: of the map and of the grouping.
         author: who asked; None for a command.
 
     Raises:
-        DiscoveryRefused: a model of another method, too few images, or fewer images than types.
+        DiscoveryRefused: a model of another method, too few images, fewer images than types, or types of
+            another model's discovery or of one that is not done.
     """
     if version.method not in METHODS:
         raise DiscoveryRefused(
@@ -93,6 +97,8 @@ def queue_discovery(
         )
     if types is not None and not 2 <= types <= MAX_TYPES:
         raise DiscoveryRefused(f"From 2 to {MAX_TYPES} types can be looked for.")
+    if types_of is not None:
+        _check_kept(types_of, version, types)
     found = discovery_rows.images_to_sort(dataset, among).count()
     kind = DiscoveryAmong(among).label
     if found < LEAST_IMAGES:
@@ -105,11 +111,31 @@ def queue_discovery(
             f"“{dataset}” has {found} images ({kind}): {types} types can't be found among them."
         )
     discovery = Discovery.objects.create(
-        model_version=version, dataset=dataset, among=among, types_asked=types, seed=seed, created_by=author
+        model_version=version,
+        dataset=dataset,
+        among=among,
+        types_asked=types,
+        types_of=types_of,
+        seed=seed,
+        created_by=author,
     )
-    audit.record(
-        actor=author, action="discovery.queued", target=discovery, details={"among": among, "types": types}
-    )
+    details = {"among": among, "types": types, "types_of": types_of and types_of.pk}
+    audit.record(actor=author, action="discovery.queued", target=discovery, details=details)
+    return discovery
+
+
+@transaction.atomic
+def cancel_discovery(*, discovery: Discovery, actor: User | None) -> Discovery:
+    """Ends one that waits or runs; who runs it stops within a few images.
+
+    Raises:
+        DiscoveryRefused: it has ended.
+    """
+    is_open = Discovery.objects.filter(pk=discovery.pk, state__in=(JobState.QUEUED, JobState.RUNNING))
+    if not is_open.update(state=JobState.CANCELLED, stage_text="", finished_at=timezone.now()):
+        raise DiscoveryRefused("This search has ended; there is nothing left to cancel.")
+    audit.record(actor=actor, action="discovery.cancelled", target=discovery)
+    discovery.refresh_from_db()
     return discovery
 
 
@@ -120,14 +146,15 @@ def claim_discovery(discovery_id: int, worker: str) -> Discovery | None:
     )
     if not taken:
         return None
-    return Discovery.objects.select_related("model_version", "dataset").get(pk=discovery_id)
+    return Discovery.objects.select_related("model_version", "dataset", "types_of").get(pk=discovery_id)
 
 
 def run_discovery(discovery: Discovery, *, on_progress: OnProgress = lambda _share, _text: None) -> Discovery:
     """Finds types, and settles the row: done, or failed with its error. For a worker and the command line.
 
     Args:
-        discovery: claimed by this process. Where it was given to another one since, nothing is written.
+        discovery: claimed by this process. Where it was cancelled since, or given to another one, this ends
+            and nothing is written.
         on_progress: is told the share that is done, and of what.
 
     Raises:
@@ -136,7 +163,8 @@ def run_discovery(discovery: Discovery, *, on_progress: OnProgress = lambda _sha
     own = Discovery.objects.filter(pk=discovery.pk, worker=discovery.worker, state=JobState.RUNNING)
 
     def tell(share: float, text: str) -> None:
-        own.update(progress=share, stage_text=text[:200], heartbeat_at=timezone.now())
+        if not own.update(progress=share, stage_text=text[:200], heartbeat_at=timezone.now()):
+            raise _NoLongerOurs
         on_progress(share, text)
 
     def settle(**changes: Any) -> None:
@@ -144,6 +172,8 @@ def run_discovery(discovery: Discovery, *, on_progress: OnProgress = lambda _sha
 
     try:
         points, findings = _found(discovery, tell)
+    except _NoLongerOurs:
+        pass
     except _explained() as error:
         settle(state=JobState.FAILED, error=str(error))
     except Exception as error:
@@ -154,23 +184,6 @@ def run_discovery(discovery: Discovery, *, on_progress: OnProgress = lambda _sha
         settle(state=JobState.DONE, points=points, findings=findings, progress=1.0)
     discovery.refresh_from_db()
     return discovery
-
-
-def place_images(*, discovery: Discovery, images: Sequence[Image]) -> list[int]:
-    """The type of each of some new images: the one whose centroid is nearest.
-
-    t-SNE can't put an image on a map that it was not fitted on; these have a type, but no point.
-
-    Raises:
-        DiscoveryRefused: the discovery is not done.
-        ImageMissing, ImageUnusable, ArtefactError, EngineUnavailable, ParityError, InferenceFailed: the
-            images or the model can't be used here.
-    """
-    if discovery.state != JobState.DONE:
-        raise DiscoveryRefused("New images can be placed once the types are found.")
-    frozen = _frozen(discovery.dataset, images)
-    seen = _seen(discovery.model_version, frozen, lambda _share, _text: None)
-    return [int(one) for one in nearest_type(seen.descriptors, np.array(discovery.findings["centroids"]))]
 
 
 def release_discoveries(worker: str) -> int:
@@ -184,6 +197,19 @@ def find_lost_discoveries() -> list[int]:
     """Those that were asked for, or begun, and came to nothing."""
     is_forgotten = Q(state=JobState.QUEUED, created_at__lt=timezone.now() - ASK_AGAIN_AFTER)
     return list(Discovery.objects.filter(_stale() | is_forgotten).values_list("pk", flat=True))
+
+
+class _NoLongerOurs(Exception):
+    """The row was cancelled, or is another process's."""
+
+
+def _check_kept(kept: Discovery, version: ModelVersion, types: int | None) -> None:
+    if types is not None:
+        raise DiscoveryRefused("Keep the types of an earlier search, or give a number of types; not both.")
+    if kept.model_version_id != version.pk:
+        raise DiscoveryRefused("Only types that this model has found can be kept.")
+    if kept.state != JobState.DONE:
+        raise DiscoveryRefused("Types can be kept once they are found.")
 
 
 def _stale() -> Q:
@@ -225,7 +251,11 @@ def _found(discovery: Discovery, tell: OnProgress) -> tuple[list[dict[str, Any]]
     seen = _seen(discovery.model_version, frozen, lambda share, text: tell(0.9 * share, text))
     tell(0.9, "Map and types")
     count = len(sample)
-    types = find_types(seen.descriptors[:count], discovery.types_asked, discovery.seed)
+    if discovery.types_of is None:
+        types = find_types(seen.descriptors[:count], discovery.types_asked, discovery.seed)
+    else:
+        centroids = np.array(discovery.types_of.findings["centroids"])
+        types = keep_types(seen.descriptors[:count], centroids, discovery.seed)
     classes = [image.class_name for image in frozen]
     findings = {
         "types": [

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { mapChart, normChart, normRows } from "../../static/js/lib/discovery.js";
+import { mapChart, normChart, normRows, pointsOf } from "../../static/js/lib/discovery.js";
 
 const WORDS = { type: "Type", unlabelled: "unlabelled", norm: "norm", share: "share" };
 const point = (image, type, name = "") => ({ image, x: image, y: -image, type, class: name, norm: 1e-6 });
@@ -30,4 +30,11 @@ test("a histogram shows shares of each class over all its bins", () => {
 
 test("table 3 has mean and variance in powers of ten", () => {
   assert.deepEqual(normRows({ classes: { OK: { images: 3, mean: 0.00028, variance: 2.7e-8 } } }), [["OK", "3", "2.80e-4", "2.70e-8"]]);
+});
+
+test("chosen images stand out in every trace, and without any all do", () => {
+  const { traces } = mapChart([point(7, 1), point(8, 0), point(9, 1)], WORDS);
+  assert.deepEqual(pointsOf(traces, new Set([9, 8])), [[0], [1]]);
+  assert.deepEqual(pointsOf(traces, new Set([7])), [[], [0]]);
+  assert.deepEqual(pointsOf(traces, new Set()), [null, null]);
 });

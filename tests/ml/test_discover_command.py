@@ -53,3 +53,24 @@ def test_a_discovery_that_fails_ends_the_command_with_its_reason(version, tmp_pa
     with pytest.raises(CommandError, match=r"card\.json"):
         call_command("discover", version.pk, "bolts")
     assert Discovery.objects.get().state == JobState.FAILED
+
+
+def test_types_of_an_earlier_one_are_kept(version, tmp_path):
+    out = tmp_path / "types.json"
+    call_command("discover", version.pk, "bolts", "--types", "2", "--json", str(out))
+    first = Discovery.objects.get()
+    call_command("discover", version.pk, "bolts", "--types-of", first.pk, "--json", str(out))
+    assert json.loads(out.read_text())["centroids"] == first.findings["centroids"]
+    with pytest.raises(CommandError, match="There is no discovery 99"):
+        call_command("discover", version.pk, "bolts", "--types-of", "99")
+
+
+def test_ctrl_c_leaves_nothing_that_a_worker_would_take_up(version, monkeypatch):
+    def interrupted(*_args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ml.management.commands.discover._say_progress", interrupted)
+    with pytest.raises(CommandError, match="Stopped") as stopped:
+        call_command("discover", version.pk, "bolts")
+    assert stopped.value.returncode == 130
+    assert Discovery.objects.get().state == JobState.CANCELLED

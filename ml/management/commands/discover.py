@@ -11,7 +11,7 @@ from ml.choices import DiscoveryAmong, JobState
 from ml.management.console import check_writable, find_dataset, say, write_json
 from ml.models import Discovery, ModelVersion
 from ml.services.claims import worker_name
-from ml.services.discovery import claim_discovery, queue_discovery, run_discovery
+from ml.services.discovery import cancel_discovery, claim_discovery, queue_discovery, run_discovery
 
 
 class Command(BaseCommand):
@@ -26,6 +26,12 @@ class Command(BaseCommand):
         parser.add_argument("dataset", help="its short name, as in its address")
         parser.add_argument("--among", choices=DiscoveryAmong.values, default=DiscoveryAmong.NOT_OK.value)
         parser.add_argument("--types", type=int, metavar="K", help="how many; else the best silhouette")
+        parser.add_argument(
+            "--types-of",
+            type=int,
+            metavar="DISCOVERY",
+            help="keep the types of this earlier one of the model",
+        )
         parser.add_argument("--seed", type=int, default=0, help="of the map and of the grouping")
         parser.add_argument(
             "--json", default="-", metavar="OUT", help="file for the report; - is standard output"
@@ -40,9 +46,13 @@ class Command(BaseCommand):
             discovery = self._claimed(version, options)
         except DomainError as error:
             raise CommandError(str(error)) from error
-        done = run_discovery(discovery, on_progress=_say_progress)
+        try:
+            done = run_discovery(discovery, on_progress=_say_progress)
+        except KeyboardInterrupt:
+            cancel_discovery(discovery=discovery, actor=None)
+            raise CommandError("Stopped.", returncode=130) from None
         if done.state != JobState.DONE:
-            raise CommandError(done.error)
+            raise CommandError(done.error or "It was cancelled meanwhile.")
         write_json(options["json"], _report(done))
 
     @transaction.atomic
@@ -53,12 +63,22 @@ class Command(BaseCommand):
             dataset=find_dataset(options["dataset"]),
             among=options["among"],
             types=options["types"],
+            types_of=_kept(options["types_of"]),
             seed=options["seed"],
         )
         claimed = claim_discovery(queued.pk, worker=worker_name("command"))
         if claimed is None:
             raise CommandError(f"Discovery {queued.pk} was taken by a worker.")
         return claimed
+
+
+def _kept(number: int | None) -> Discovery | None:
+    if number is None:
+        return None
+    kept = Discovery.objects.filter(pk=number).first()
+    if kept is None:
+        raise CommandError(f"There is no discovery {number}.")
+    return kept
 
 
 def _report(discovery: Discovery) -> dict[str, Any]:

@@ -35,6 +35,11 @@ class WeakParameters(MethodParameters):
         "where good surfaces have specks of their own, fewer are told from defects.",
         json_schema_extra={"unit": "images"},
     )
+    flips: bool = Field(
+        default=True,
+        description="Half of the training images are mirrored, each way. Switch it off where a mirrored good "
+        "part would be a defective one.",
+    )
     height: int = Field(
         default=1408,
         ge=64,
@@ -121,6 +126,7 @@ WEAK: Final = MethodDeclaration(
         "paper": WeakParameters(
             recipe="paper",
             pairs=1,
+            flips=False,
             normalisation="instance",
             stage1_rate=0.1,
             stage2_rate=0.01,
@@ -130,13 +136,14 @@ WEAK: Final = MethodDeclaration(
         "quick": WeakParameters(
             height=352,
             width=128,
-            stage1_iterations=300,
+            stage1_iterations=600,
             stage2_iterations=300,
-            stage3_iterations=50,
+            stage3_iterations=100,
         ),
         "demo": WeakParameters(
             pairs=3,
             artificial=2,
+            flips=False,
             height=96,
             width=96,
             stage1_iterations=60,

@@ -20,9 +20,12 @@ export function themed(layout = {}) {
   };
 }
 
-/** Draw, or redraw in place; follows the theme switch by itself. */
-export function draw(element, traces, layout) {
-  Plotly.react(element, traces, themed(layout), CONFIG);
+/**
+ * Draw, or redraw in place; follows the theme switch by itself.
+ * @param {object} config what differs from the usual tools beside the chart
+ */
+export function draw(element, traces, layout, config = {}) {
+  Plotly.react(element, traces, themed(layout), { ...CONFIG, ...config });
   if (!element.dataset.themed) {
     element.dataset.themed = "yes";
     document.addEventListener("theme:changed", () => Plotly.relayout(element, themed(element.layout)));

@@ -29,6 +29,17 @@ export function mapChart(points, words) {
 }
 
 /**
+ * For each trace of `mapChart`, which of its points are to stand out; null for all of them.
+ * @param {{customdata: number[]}[]} traces
+ * @param {Set<number>} images
+ * @returns {(number[]|null)[]}
+ */
+export function pointsOf(traces, images) {
+  if (!images.size) return traces.map(() => null);
+  return traces.map(({ customdata }) => [...customdata.keys()].filter((index) => images.has(customdata[index])));
+}
+
+/**
  * Shares, not counts: classes differ in how many images they have.
  * @param {{edges: number[], classes: Record<string, {counts: number[], images: number}>}} norms
  */

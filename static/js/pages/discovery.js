@@ -1,6 +1,7 @@
 // Types of defects on the model page: draws once they are found, also where they come in while one looks.
 import { draw } from "../lib/chart.js";
 import { mapChart, normChart, normRows } from "../lib/discovery.js";
+import { mountChosen } from "./discovery_chosen.js";
 
 const WORDS = { type: "Type", unlabelled: "unlabelled", norm: "mean gradient norm", share: "share of images" };
 
@@ -17,9 +18,13 @@ function show(place) {
   const points = JSON.parse(document.getElementById("discovery-points").textContent);
   const { norms } = JSON.parse(document.getElementById("discovery-findings").textContent);
   const part = (role) => place.querySelector(`[data-role="${role}"]`);
-  const map = mapChart(points, WORDS);
-  draw(part("map"), map.traces, map.layout);
-  part("map").on("plotly_click", ({ points: [point] }) => location.assign(`/images/${point.customdata}/`));
+  const map = part("map");
+  if ("mayLabel" in map.dataset) mountChosen(place, points, WORDS);
+  else {
+    const chart = mapChart(points, WORDS);
+    draw(map, chart.traces, chart.layout);
+  }
+  map.on("plotly_click", ({ points: [point] }) => location.assign(`/images/${point.customdata}/`));
   const histogram = normChart(norms, WORDS);
   draw(part("norms"), histogram.traces, histogram.layout);
   part("norm-rows").replaceChildren(

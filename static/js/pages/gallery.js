@@ -1,5 +1,5 @@
 /** The gallery: arrows move, O and N and numbers label, U undoes, Space shows large. */
-import { labelQueue } from "./gallery_labels.js";
+import { labelQueue } from "../lib/labels.js";
 import { largeView } from "./gallery_large.js";
 import * as selection from "./gallery_state.js";
 

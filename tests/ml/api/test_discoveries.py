@@ -72,6 +72,26 @@ def test_what_can_not_be_is_refused_with_the_reason(version, as_role, change, st
     assert not Discovery.objects.exists()
 
 
+def test_the_types_of_an_earlier_one_are_kept(version, as_role):
+    client = as_role("quality")
+    asked = {"version": version.pk, "dataset": "bolts"}
+    done = make_discovery(version, state=JobState.DONE)
+    answer = client.post(ADDRESS, asked | {"types_of": done.pk}, format="json")
+    assert (answer.status_code, answer.json()["types_of"]) == (201, done.pk)
+    refused = client.post(ADDRESS, asked | {"types_of": done.pk, "types": 3}, format="json")
+    assert (refused.status_code, "not both" in str(refused.json())) == (409, True)
+    assert client.post(ADDRESS, asked | {"types_of": 99}, format="json").status_code == 400
+
+
+def test_one_is_cancelled_once_and_not_by_an_operator(version, as_role):
+    address = f"{ADDRESS}{make_discovery(version).pk}/cancel/"
+    assert as_role("operator").post(address).status_code == 403
+    answer = as_role("quality").post(address)
+    assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
+    again = as_role("quality").post(address)
+    assert (again.status_code, "nothing left to cancel" in str(again.json())) == (409, True)
+
+
 def test_one_has_its_map_but_the_list_does_not(version, as_role):
     points = [{"image": 1, "x": 0.5, "y": 1.5, "type": 0, "class": "", "norm": 1e-6}]
     made = make_discovery(version, state=JobState.DONE, points=points)

@@ -9,6 +9,7 @@ from ml.methods.discovery import (
     find_types,
     group,
     histograms,
+    keep_types,
     nearest_type,
     purity,
 )
@@ -57,6 +58,17 @@ def test_a_new_image_is_of_the_type_whose_centroid_is_nearest():
     placed = nearest_type(rows[1::2], types.centroids)
     assert adjusted_rand_score(made[1::2], placed) == 1
     np.testing.assert_allclose(types.centroids[0], rows[::2][types.of_image == 0].mean(axis=0))
+
+
+def test_kept_types_sort_other_images_and_draw_a_map_of_them():
+    rows, made = clouds((25, 20, 15))
+    found = find_types(rows[::2])
+    kept = keep_types(rows[1::2], found.centroids)
+    assert adjusted_rand_score(made[1::2], kept.of_image) == 1
+    assert kept.places.shape == (30, 2)
+    np.testing.assert_array_equal(kept.centroids, found.centroids)
+    with pytest.raises(DiscoveryImpossible, match="At least 5 images"):
+        keep_types(rows[:4], found.centroids)
 
 
 def test_images_with_one_number_each_have_a_map_too():

@@ -16,7 +16,7 @@ from ml.methods.contract import (
 )
 from ml.methods.declarations import WEAK
 from ml.methods.prepared import PreparedImages, standardised
-from ml.methods.weak_training import WeakTraining
+from ml.methods.weak_training import Seen, WeakTraining
 from ml.preprocessing import ImageUnusable, Preprocessing, Rectangle
 from tests.ml.methods.builders import tiny, training_set
 
@@ -181,9 +181,29 @@ def test_a_rate_far_too_high_never_ends_in_a_model_of_nans():
 def test_every_ng_image_comes_as_often_as_every_other():
     run = WeakTraining(training_set(22), tiny(pairs=3, stage1_iterations=11), 0)
     ng, ok = (run._order(0, is_ng, 11) for is_ng in (True, False))
-    assert ng.shape == (11, 3)
-    assert set(np.bincount(ng.ravel())[1::2]) == {3}
-    assert set(np.bincount(ok.ravel())[::2]) == {3}
+    assert {len(some) for some in [*ng, *ok]} == {3}
+    assert (len(ng), len(ok)) == (11, 11)
+    assert set(np.bincount([one.image for some in ng for one in some])[1::2]) == {3}
+    assert set(np.bincount([one.image for some in ok for one in some])[::2]) == {3}
+
+
+@pytest.mark.parametrize(("flips", "views"), [(True, 4), (False, 1)])
+def test_images_are_seen_mirrored_each_way_unless_that_is_switched_off(flips, views):
+    run = WeakTraining(training_set(22), tiny(flips=flips, pairs=3, stage1_iterations=40), 0)
+    seen = [one for some in run._order(0, True, 40) for one in some]
+    counts = np.unique([one[1:] for one in seen], axis=0, return_counts=True)[1]
+    assert len(counts) == views
+    assert counts.min() > 0.6 * len(seen) / views
+
+
+def test_a_mirrored_image_is_the_networks_input_mirrored():
+    run = WeakTraining(training_set(), tiny(), 0)
+    plain, down, across = run._batch(
+        [Seen(1), Seen(1, is_flipped_down=True), Seen(1, is_flipped_across=True)]
+    )
+    assert not torch.equal(plain, down)
+    assert torch.equal(down, plain.flip(1))
+    assert torch.equal(across, plain.flip(2))
 
 
 def test_the_paper_steps_after_each_image_and_the_robust_recipe_after_all(monkeypatch):
@@ -206,7 +226,7 @@ def test_a_batch_that_is_split_for_memory_gives_the_same_step(monkeypatch):
         phase = run._phases()[0]
         # Plain descent: Adam would make a step of its own size of what is mere rounding.
         optimisers = {"weights": torch.optim.SGD(phase.weights, lr=phase.rate_at(0))}
-        run._step(phase, optimisers, 0, [1, 3, 5], [0, 2, 4])
+        run._step(phase, optimisers, 0, [Seen(1), Seen(3), Seen(5)], [Seen(0), Seen(2), Seen(4)])
         return weights_of(run)
 
     whole = weights_after_a_step()
@@ -214,14 +234,15 @@ def test_a_batch_that_is_split_for_memory_gives_the_same_step(monkeypatch):
     torch.testing.assert_close(weights_after_a_step(), whole, atol=1e-6, rtol=1e-5)
 
 
-def test_frozen_features_are_computed_once_an_image(monkeypatch):
+def test_frozen_features_are_computed_once_a_view_of_an_image(monkeypatch):
     computed = []
     real = WeakTraining._features_of
     monkeypatch.setattr(
         WeakTraining, "_features_of", lambda self, image: computed.append(image) or real(self, image)
     )
-    weak.fit(training_set(), tiny(stage1_iterations=1, stage2_iterations=20, stage3_iterations=0), seed=0)
-    assert sorted(computed) == list(range(12))
+    weak.fit(training_set(), tiny(stage1_iterations=1, stage2_iterations=40, stage3_iterations=0), seed=0)
+    assert len(computed) == len(set(computed))
+    assert {seen.image for seen in computed} == set(range(12))
 
 
 def test_stage_two_leaves_shared_layers_and_lnet_alone():
@@ -312,7 +333,7 @@ def test_artificial_defects_teach_the_map_where_a_defect_is():
     figures = stage.step(stage.optimisers(), 0)
     assert figures["Place loss, artificial"].shape == (2,)
     assert "Place loss, artificial" not in run._step(
-        run._phases()[1], run._stage(run._phases()[1]).optimisers(), 0, [1], [0]
+        run._phases()[1], run._stage(run._phases()[1]).optimisers(), 0, [Seen(1)], [Seen(0)]
     )
 
 

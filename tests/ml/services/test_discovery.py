@@ -12,9 +12,9 @@ from ml.errors import DiscoveryRefused
 from ml.models import Discovery, ModelVersion
 from ml.services import discovery as discoveries
 from ml.services.discovery import (
+    cancel_discovery,
     claim_discovery,
     find_lost_discoveries,
-    place_images,
     queue_discovery,
     release_discoveries,
     run_discovery,
@@ -98,20 +98,58 @@ def test_purity_is_told_where_several_classes_are_known(version, dataset):
     assert 8 / 12 <= purity["pixels"] <= 1
 
 
-def test_a_new_image_is_placed_by_the_nearest_centroid(version, dataset):
-    done = run(version, dataset, types=2)
-    images = [Image.objects.get(pk=point["image"]) for point in done.points]
-    placed = place_images(discovery=done, images=images)
-    centroids = np.array(done.findings["centroids"])
-    assert set(placed) <= {0, 1}
-    assert np.mean([one == point["type"] for one, point in zip(placed, done.points, strict=True)]) >= 0.75
-    assert centroids.shape == (2, 258)
+def test_new_images_are_sorted_into_types_that_were_found_before(version, dataset):
+    first = run(version, dataset, types=2)
+    new = {dataset.add(is_ng=True).pk for _ in range(2)}
+    second = run(version, dataset, types_of=first)
+    assert second.findings["centroids"] == first.findings["centroids"]
+    assert new < {point["image"] for point in second.points}
+    before = {point["image"]: point["type"] for point in first.points}
+    same = [before[point["image"]] == point["type"] for point in second.points if point["image"] in before]
+    assert np.mean(same) >= 0.75, "k-means is on the map, the nearest centroid among the features"
+    assert np.array(second.findings["centroids"]).shape == (2, 258)
 
 
-def test_images_are_not_placed_before_there_are_types(version, dataset):
-    queued = queue_discovery(version=version, dataset=dataset.dataset)
-    with pytest.raises(DiscoveryRefused, match="once the types are found"):
-        place_images(discovery=queued, images=[])
+@pytest.mark.parametrize("change", ["state", "number", "model"])
+def test_types_that_can_not_be_kept_are_refused(version, dataset, change):
+    state = JobState.RUNNING if change == "state" else JobState.DONE
+    owner = make_version(dataset) if change == "model" else version
+    kept = Discovery.objects.create(model_version=owner, dataset=dataset.dataset, state=state)
+    text = {"state": "once they are found", "number": "not both", "model": "this model has found"}[change]
+    with pytest.raises(DiscoveryRefused, match=text):
+        queue_discovery(
+            version=version, dataset=dataset.dataset, types_of=kept, types=3 if change == "number" else None
+        )
+
+
+class TestCancel:
+    def test_one_that_waits_ends_at_once_and_nobody_takes_it(self, version, dataset, people):
+        queued = queue_discovery(version=version, dataset=dataset.dataset)
+        cancelled = cancel_discovery(discovery=queued, actor=people["quality"])
+        assert cancelled.state == JobState.CANCELLED
+        assert cancelled.finished_at
+        assert claim_discovery(queued.pk, "test:1") is None
+        assert AuditEntry.objects.filter(action="discovery.cancelled", actor=people["quality"]).exists()
+
+    def test_one_that_runs_stops_before_the_next_images_and_keeps_nothing(self, version, dataset):
+        queued = queue_discovery(version=version, dataset=dataset.dataset)
+        told: list[float] = []
+
+        def cancel_at_once(share: float, _text: str) -> None:
+            told.append(share)
+            if len(told) == 1:
+                cancel_discovery(discovery=queued, actor=None)
+
+        done = run_discovery(claim_discovery(queued.pk, "test:1"), on_progress=cancel_at_once)
+        assert len(told) == 1
+        assert (done.state, done.points, done.findings) == (JobState.CANCELLED, [], {})
+
+    def test_one_that_has_ended_is_not_cancelled(self, version, dataset):
+        done = run(version, dataset)
+        with pytest.raises(DiscoveryRefused, match="nothing left to cancel"):
+            cancel_discovery(discovery=done, actor=None)
+        done.refresh_from_db()
+        assert done.state == JobState.DONE
 
 
 def test_more_images_than_are_sorted_at_once_are_sampled_and_counted(version, dataset, monkeypatch):

@@ -3,6 +3,7 @@
 import pytest
 from django.urls import reverse
 
+from annotation.models import Image
 from ml.choices import JobState
 from ml.models import Discovery
 from ml.services.discovery import queue_discovery
@@ -99,9 +100,52 @@ def test_a_model_of_another_method_has_no_such_section(dataset, as_role):
     assert 'id="discovery"' not in page(as_role("quality"), make_version(dataset))
 
 
-def test_what_was_found_is_shown_with_what_the_map_can_not_do(version, as_role):
+def test_one_that_runs_is_cancelled_on_the_page(version, as_role):
+    row = queue_discovery(version=version, dataset=version.dataset)
+    address = reverse("discovery_cancel", args=[row.pk])
+    assert address not in page(as_role("operator"), version)
+    assert as_role("operator").post(address).status_code == 403
+    client = as_role("quality")
+    assert address in page(client, version)
+    assert "was cancelled" in client.post(address, follow=True).content.decode()
+    row.refresh_from_db()
+    assert row.state == JobState.CANCELLED
+    assert "nothing left to cancel" in client.post(address, follow=True).content.decode()
+
+
+def test_types_that_were_found_can_be_kept(version, as_role):
+    client = as_role("quality")
+    assert "Keep the types of" not in page(client, version)
+    done = Discovery.objects.create(model_version=version, dataset=version.dataset, state=JobState.DONE)
+    assert "Keep the types of" in page(client, version)
+    start(client, version, types_of=str(done.pk))
+    assert Discovery.objects.latest("id").types_of == done
+
+
+def test_points_have_the_classes_of_today_to_label_by(version, dataset, as_role):
+    ng, gone = Image.objects.filter(current_class=dataset.ng).first(), dataset.add(is_ng=True)
+    points = [POINTS[0] | {"image": image.pk} for image in (ng, gone)]
     Discovery.objects.create(
-        model_version=version, dataset=version.dataset, state=JobState.DONE, points=POINTS, findings=FINDINGS
+        model_version=version, dataset=version.dataset, state=JobState.DONE, points=points, findings=FINDINGS
+    )
+    gone.delete()
+    shown = page(as_role("quality"), version)
+    assert f'"image": {ng.pk}, ' in shown
+    assert '"class": "NG"' in shown
+    assert "2 types among 1 images" in shown
+    labels = reverse("api_dataset_labels", args=["bolts"])
+    assert labels in shown
+    assert '<option value="1">Type 2 (1)</option>' in shown
+    assert labels not in page(as_role("operator"), version)
+
+
+def test_what_was_found_is_shown_with_what_the_map_can_not_do(version, dataset, as_role):
+    dataset.ng.name = "</script>"
+    dataset.ng.save()
+    images = Image.objects.filter(current_class=dataset.ng)[:3]
+    points = [point | {"image": image.pk} for point, image in zip(POINTS, images, strict=True)]
+    Discovery.objects.create(
+        model_version=version, dataset=version.dataset, state=JobState.DONE, points=points, findings=FINDINGS
     )
     shown = page(as_role("operator"), version)
     assert "2 types among 3 images" in shown
@@ -110,7 +154,7 @@ def test_what_was_found_is_shown_with_what_the_map_can_not_do(version, as_role):
     assert "t-SNE can't put it in" in shown or "t-SNE can&#x27;t put it in" in shown
     assert "75.0" in shown
     assert "50.0" in shown
-    assert '"class": "</script>"' not in shown
+    assert '"class": "\\u003C/script\\u003E"' in shown
 
 
 def test_a_failed_one_shows_its_reason_and_is_followed_no_more(version, as_role):

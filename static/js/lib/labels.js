@@ -1,6 +1,6 @@
 /** Saving labels one request after the other, painting at once and taking back what was not saved. */
-import { api } from "../lib/api.js";
-import { toast } from "../lib/toast.js";
+import { api } from "./api.js";
+import { toast } from "./toast.js";
 
 /**
  * @typedef {{number: number, name: string}|null} LabelClass
