@@ -151,9 +151,9 @@ def advise(facts: DatasetFacts, methods: Mapping[str, MethodDeclaration], *, hel
         if name not in methods:
             continue
         declared = methods[name]
-        missing = _missing(declared, facts, held_out_share)
-        if missing:
-            openings.append(Opening(name, declared.title, f"{missing} {_capital(case.gain)}."))
+        short = missing(declared, facts, held_out_share)
+        if short:
+            openings.append(Opening(name, declared.title, f"{short} {_capital(case.gain)}."))
         elif rank := case.rank(facts):
             caution = _caution(declared, facts)
             ranked.append((rank, Proposal(name, declared.title, case.reason(facts), caution)))
@@ -163,7 +163,7 @@ def advise(facts: DatasetFacts, methods: Mapping[str, MethodDeclaration], *, hel
     return Advice([proposal for _rank, proposal in ranked[:MOST_PROPOSALS]], openings)
 
 
-def _missing(declared: MethodDeclaration, facts: DatasetFacts, held_out_share: float) -> str:
+def missing(declared: MethodDeclaration, facts: DatasetFacts, held_out_share: float) -> str:
     """What must be added for the training part of a split to meet the needs; empty where it does."""
     kept = 1 - held_out_share
     needs = declared.needs

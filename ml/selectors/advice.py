@@ -3,9 +3,9 @@
 from django.db.models import Count
 
 from annotation.models import Dataset, Image, ImageSource, Region
-from ml.adviser import Advice, DatasetFacts, advise
+from ml.adviser import Advice, DatasetFacts, advise, missing
 from ml.evaluation.splits import HELD_OUT_SHARE
-from ml.methods.declarations import METHODS
+from ml.methods.declarations import METHODS, MethodDeclaration
 
 from .images import ok_and_types
 
@@ -29,3 +29,8 @@ def facts_of(dataset: Dataset) -> DatasetFacts:
 
 def advice_on(dataset: Dataset) -> Advice:
     return advise(facts_of(dataset), METHODS, held_out_share=HELD_OUT_SHARE)
+
+
+def missing_for_hold_out(dataset: Dataset, declaration: MethodDeclaration) -> str:
+    """What must be labelled so that a hold-out leaves this method enough to train on; empty where it does."""
+    return missing(declaration, facts_of(dataset), HELD_OUT_SHARE)

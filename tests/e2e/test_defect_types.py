@@ -50,7 +50,7 @@ def draw_around_everything(page: Page) -> None:
 
 
 def test_types_are_found_chosen_on_the_map_named_and_taken_back(page: Page, plant: Plant):
-    parts = list(make_parts(ok=24, ng=NG, seed=4, prefix="plate"))
+    parts = list(make_parts(ok=32, ng=NG, seed=4, prefix="plate"))
     ng = {part.name for part in parts if part.class_name != "OK"}
     bring_in(page, plant, "Plates", archive(parts, unlabelled=ng))
     assert unlabelled(page, plant) == NG

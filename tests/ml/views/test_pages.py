@@ -162,6 +162,7 @@ class TestNewJob:
 
     def test_the_needs_follow_the_chosen_dataset(self, dataset, as_role):
         make_dataset(ok=3, name="Nuts")
+        make_dataset(ok=20, ng=6, name="Rings")
         client = as_role("quality")
         enough = client.get(
             reverse("training_needs"), {"dataset": "bolts", "method": "weak"}
@@ -169,6 +170,9 @@ class TestNewJob:
         short = client.get(reverse("training_needs"), {"dataset": "nuts", "method": "weak"}).content.decode()
         assert "Enough labelled images" in enough
         assert "At least 5 OK images are needed; there are 3." in short
+        rings = client.get(reverse("training_needs"), {"dataset": "rings", "method": "weak"}).content.decode()
+        assert "Enough labelled images" not in rings, "what a hold-out leaves is not"
+        assert "Label 2 more NG (some are held out to measure with). Or cross-validate" in rings
 
     def test_the_parameters_follow_the_chosen_preset_with_ranges_and_units(self, as_role):
         page = as_role("quality").get(reverse("training_parameters"), {"method": "weak", "preset": "quick"})
