@@ -47,16 +47,15 @@ def metric_rows(evaluation: Mapping[str, Any]) -> list[MetricRow]:
 def _row(name: str, entry: Mapping[str, Any]) -> MetricRow:
     is_rate = "count" in entry
     count, of = entry.get("count"), entry.get("of")
-    value = entry.get("value")
-    if value is None and is_rate and of:
-        value = count / of
+    is_counted = count is not None and of is not None  # the count is null where one of the kinds is missing
+    value = count / of if is_counted and of else entry.get("value")
     return MetricRow(
         key=name,
         name=str(NAMES.get(name, name.replace("_", " ").capitalize())),
         hint=str(HINTS.get(name, "")),
         value=value_text(value, is_rate=is_rate),
         interval=interval_text(entry, is_rate=is_rate),
-        counts=_("%(count)d of %(of)d") % {"count": count, "of": of} if is_rate and of is not None else "",
+        counts=_("%(count)d of %(of)d") % {"count": count, "of": of} if is_counted else "",
     )
 
 

@@ -1,10 +1,12 @@
 """What each page shows, to whom, and at what cost."""
 
+import numpy as np
 import pytest
 from django.urls import reverse
 
 from annotation.models import AuditEntry
 from ml.choices import JobState
+from ml.evaluation.report import evaluate_scores
 from ml.events import job_state
 from ml.models import FoldFit, OperatingPoint, TrainingJob
 from tests.ml.factories import TINY, make_dataset, make_job, make_point, make_version
@@ -181,6 +183,19 @@ class TestNewJob:
         assert "[px]" in height.label
         assert 'min="64" max="4096"' in str(height).replace('max="4096" min="64"', 'min="64" max="4096"')
         assert "From 64 up to 4096." in height.help_text
+
+
+class TestModelOfOkImagesAlone:
+    def test_its_page_shows_what_can_be_measured_without_ng_images(self, as_role, media):
+        dataset = make_dataset(ok=6, ng=0, name="Rings")
+        version = make_version(dataset, job=make_job(dataset, method="maa", state=JobState.DONE))
+        version.evaluation |= evaluate_scores(
+            np.linspace(0, 1, 6), np.zeros(6, bool), groups=list("abcdef"), seed=0, class_names=["OK"] * 6
+        )
+        version.save()
+        page = as_role("quality").get(version.get_absolute_url()).content.decode()
+        assert "Overkill at the threshold" in page
+        assert "1 of 6" in page
 
 
 class TestJobPage:
