@@ -39,7 +39,9 @@ def unlabelled(page: Page, plant: Plant) -> int:
 
 
 def draw_around_everything(page: Page) -> None:
-    box = page.locator("[data-role=map] .nsewdrag").first.bounding_box()
+    area = page.locator("[data-role=map] .nsewdrag").first
+    area.scroll_into_view_if_needed()
+    box = area.bounding_box()
     left, right = box["x"] + 2, box["x"] + box["width"] - 2
     top, bottom = box["y"] + 2, box["y"] + box["height"] - 2
     page.mouse.move(left, top)

@@ -22,18 +22,22 @@ export function mountChosen(place, points, words) {
   const part = (role) => root.querySelector(`[data-role="${role}"]`);
   const map = place.querySelector('[data-role="map"]');
   const byImage = new Map(points.map((point) => [point.image, point]));
-  const known = () => [...root.querySelectorAll("datalist option")].map((option) => option.value);
+  const known = () => [...[...root.querySelectorAll("datalist option")].map((option) => option.value), "NG"];
   const queue = labelQueue({ labelsUrl: root.dataset.labelsUrl, undoUrl: root.dataset.undoUrl, paint, paintCounts() {} });
   let chosen = new Set();
 
   points.forEach((point) => queue.know(point.image, { class: point.class ? { name: point.class } : null, isDisputed: false }));
   render();
+  // Plotly itself shows what was drawn around; drawing the map anew here would make it forget, and say so.
   map.on("plotly_selected", (event) => {
-    if (!event) return; // a click beside all points; what was chosen stays
+    if (!event?.points.length) return;
     part("type").value = "";
     choose(event.points.map((point) => point.customdata));
   });
-  map.on("plotly_deselect", () => choose([]));
+  map.on("plotly_doubleclick", () => {
+    choose([]);
+    render();
+  });
 
   /** The server's word on an image; the map shows it when one hovers. */
   function paint(id, standing) {
@@ -49,7 +53,6 @@ export function mountChosen(place, points, words) {
 
   function choose(ids) {
     chosen = new Set(ids);
-    render();
     part("pictures").replaceChildren(...ids.slice(0, PICTURES).map(picture));
     const beyond = ids.length > PICTURES ? ` (${PICTURES} of them below)` : "";
     say(ids.length ? `${images(ids.length)} chosen${beyond}.` : "Nothing is chosen.");
@@ -117,9 +120,10 @@ export function mountChosen(place, points, words) {
     render();
   }
 
-  part("type").addEventListener("change", ({ target }) =>
-    choose(target.value === "" ? [] : points.filter((point) => point.type === Number(target.value)).map((point) => point.image)),
-  );
+  part("type").addEventListener("change", ({ target }) => {
+    choose(target.value === "" ? [] : points.filter((point) => point.type === Number(target.value)).map((point) => point.image));
+    render();
+  });
   part("name").addEventListener("input", showButton);
   part("label").addEventListener("click", label);
   part("undo").addEventListener("click", undo);
