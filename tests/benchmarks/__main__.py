@@ -19,6 +19,7 @@ from tests.inspection.line.measure_overhead import measure as measure_overhead
 
 from .beside_training import measure_beside_training
 from .engines import engines_table, measure_engines
+from .four_views import measure_four_views
 from .live import measure_live
 from .machine import describe_machine
 from .picture import ratio_picture
@@ -42,11 +43,12 @@ MEASURES: dict[str, tuple[str, Callable[..., dict[str, Any]]]] = {
     "engines": ("The network alone", measure_engines),
     "training_step": ("A training's step", measure_training_step),
     "beside_training": ("A line beside a training", measure_beside_training),
+    "four_views": ("Four views of a part, from trigger to confirmed result", measure_four_views),
     "runtime": ("The runtime around the network", measure_runtime),
     "start": ("From the command", measure_start),
     "live": ("The demo line, live", measure_live),
 }
-CAN_BE_QUICK = {"engines", "training_step", "beside_training"}
+CAN_BE_QUICK = {"engines", "training_step", "beside_training", "four_views"}
 
 
 def rows(figures: dict[str, Any], prefix: str = "") -> list[str]:

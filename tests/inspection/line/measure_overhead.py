@@ -14,7 +14,7 @@ import numpy as np
 
 from inspection.line.config import JournalConfig, PlcConfig, ReplaySource, StationConfig
 from inspection.line.delivery import Delivery
-from inspection.line.judge import ViewScore
+from inspection.line.judge import Judge, ViewScore
 from inspection.line.records import Record
 
 from ..plc.bench import SimulatorProcess
@@ -31,26 +31,36 @@ class NullJudge:
         pass
 
 
-def measure(parts: int, period_ms: float, fsync_ms: float, size: int) -> dict[str, object]:
-    """Runs a line for so many parts and gives its percentiles in ms."""
+def measure(
+    parts: int,
+    period_ms: float,
+    fsync_ms: float,
+    size: int,
+    *,
+    views: int = 1,
+    judge: Judge | None = None,
+    deadline_s: float = 1.0,
+) -> dict[str, object]:
+    """Runs a line for so many parts of so many views and gives its percentiles in ms."""
     records: list[Record] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "images").mkdir()
         for seed in range(8):
             cv2.imwrite(str(folder / "images" / f"{seed}.png"), picture(seed=seed, shape=(size, size)))
-        station = StationConfig(name="top", source=ReplaySource(folder=str(folder / "images")))
+        source = ReplaySource(folder=str(folder / "images"))
+        stations = [StationConfig(name=f"view-{number + 1}", source=source) for number in range(views)]
         options = {"period_ms": period_ms, "gate": 20, "parts": parts}
         with SimulatorProcess(folder / "log", **options) as simulator:
             config = line_config(
                 folder / "line",
-                stations=[station],
+                stations=stations,
                 trigger="plc",
                 plc=PlcConfig(port=simulator.port),
-                deadline_s=1.0,
+                deadline_s=deadline_s,
                 journal=JournalConfig(fsync_ms=fsync_ms),
             )
-            with running(config, lambda _: NullJudge()) as runtime:
+            with running(config, lambda _: judge or NullJudge()) as runtime:
                 delivery = Delivery(runtime.journal, records.extend)
                 delivery.start()
                 simulator.wait(parts * period_ms / 1000 + 30)
@@ -60,12 +70,19 @@ def measure(parts: int, period_ms: float, fsync_ms: float, size: int) -> dict[st
     overhead = [record["answer"]["total_ms"] - record["judge_ms"] for record in answered]
     acquire = [record["acquire_ms"] for record in answered]
     journal = [record["journal_ms"] for record in answered]
+    total = [record["answer"]["total_ms"] for record in answered]
+    network = [record["judge_ms"] for record in answered]
     return {
         "parts": parts,
         "passed": passed,
         "parts_per_s": 1000 / period_ms,
         "fsync_ms": fsync_ms,
         "image": [size, size],
+        **(
+            {"trigger_to_confirmed_ms": _percentiles(total), "of_which_network_ms": _percentiles(network)}
+            if judge
+            else {}
+        ),
         "overhead_ms": _percentiles(overhead),
         "of_which_read_and_decode_ms": _percentiles(acquire),
         "of_which_journal_ms": _percentiles(journal),
