@@ -110,7 +110,8 @@ def _workload(parameters: WeakParameters) -> Workload:
     """Maps of few cells are convolved as they stand; others by spectra of the kernels, which take memory."""
     height, width = parameters.height, parameters.width
     network = "weak" if height * width >= SPECTRA_FROM_PX else "weak small"
-    return Workload(network, max(2 * parameters.pairs, parameters.artificial), height, width)
+    at_once = max(2 * parameters.pairs, parameters.artificial)
+    return Workload(network, at_once, height, width, copies=4 if parameters.flips else 1)
 
 
 WEAK: Final = MethodDeclaration(
