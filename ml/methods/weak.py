@@ -3,8 +3,9 @@
 Xu, Lv, Deng, Li: A Weakly Supervised Surface Defect Detection Based on Convolutional Neural Network, IEEE
 Access 2020. The network and its losses are in `weak_network`, the three stages in `weak_training`.
 
-Score: DNet's probability of a defect. Map: LNet's heat map (figure 8) in [0, 1], one value for 8 × 8 pixels;
-where height or width is no multiple of 8, the last row or column covers the reflected rest as well.
+Score: DNet's probability of a defect, joined with that of the map's hottest cells, or alone (`score`).
+Map: LNet's heat map (figure 8) in [0, 1], one value for 8 × 8 pixels; where height or width is no multiple of
+8, the last row or column covers the reflected rest as well.
 """
 
 from collections.abc import Sequence

@@ -114,12 +114,20 @@ class WeakNetwork(nn.Module):
         pooling: D9 and the heat map's pooling: log-sum-exp or average.
         initial_q: the heat map's value before training, 0 to 1.
         is_map_normalised: L4 as in table 2, or without its normalisation.
+        joins_map: the score is of DNet and of the map's hottest cells, or of DNet alone.
     """
 
     def __init__(
-        self, normalisation: str, pooling: str, initial_q: float, *, is_map_normalised: bool = False
+        self,
+        normalisation: str,
+        pooling: str,
+        initial_q: float,
+        *,
+        is_map_normalised: bool = False,
+        joins_map: bool = False,
     ) -> None:
         super().__init__()
+        self.joins_map = joins_map
         norm = NORMALISATIONS[normalisation]
         self.pooling = pooling
         self.shared = _layers(SHARED, 1, norm, "reflect")
@@ -157,8 +165,12 @@ class WeakNetwork(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """float32 [B, 1, H, W] → logit [B], heat map [B, h, w]."""
         features = self.features(images)
-        heat_map = self.heat_map(features)
-        return self.decision(features, heat_map), heat_map.squeeze(1)
+        heat_logits = self.heat_logits(features)
+        heat_map = torch.sigmoid(heat_logits)
+        logit = self.decision(features, heat_map)
+        if self.joins_map:
+            logit = (logit + top_logit(heat_logits, TOP_SHARE)) / 2
+        return logit, heat_map.squeeze(1)
 
     def _pooled(self, values: Tensor) -> Tensor:
         """[B, C, h, w] → [B, C]; D9."""

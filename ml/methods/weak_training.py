@@ -316,4 +316,5 @@ def new_network(parameters: WeakParameters) -> WeakNetwork:
         parameters.pooling,
         parameters.initial_heat,
         is_map_normalised=parameters.recipe == "paper",
+        joins_map=parameters.score == "joined",
     )

@@ -24,6 +24,7 @@ class SeedScores:
         threshold: that the method's rule chose.
         types: int64 [N], the class as labelled.
         probabilities: float64 [N, K], of methods with classes.
+        folds: int64 [N], that held the image out; None where there was one part.
         found: int64 [N], types found among the NG images without their labels, by what they were found from
             (`FOUND_FROM`); −1 of OK images.
     """
@@ -34,6 +35,7 @@ class SeedScores:
     threshold: float
     types: np.ndarray
     probabilities: np.ndarray | None = None
+    folds: np.ndarray | None = None
     found: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -151,6 +153,18 @@ def _false_calls_at_best_f1(one: SeedScores, weights: np.ndarray) -> np.ndarray:
     return np.where((weights * one.is_ng).any(axis=1), calls, np.nan)
 
 
+def _by_fold(statistic: Statistic, together: Callable[[np.ndarray], np.ndarray]) -> Statistic:
+    """Each fold ranked for itself, as papers do: [F, R] figures, of which `together` makes [R]."""
+
+    def of_folds(one: SeedScores, weights: np.ndarray) -> np.ndarray:
+        if one.folds is None:
+            return statistic(one, weights)
+        figures = [statistic(one, weights * (one.folds == fold)) for fold in np.unique(one.folds)]
+        return together(np.stack(figures))
+
+    return of_folds
+
+
 def _accuracy(one: SeedScores, weights: np.ndarray) -> np.ndarray:
     """Of OK against NG, at the threshold that the method's rule chose."""
     is_right = (one.scores >= one.threshold) == one.is_ng
@@ -210,8 +224,8 @@ def _purity(found_from: str) -> Statistic:
     return statistic
 
 
-def _mean_of_known(figures: Sequence[np.ndarray]) -> np.ndarray:
-    stacked = np.stack(figures)
+def _mean_of_known(figures: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+    stacked = np.asarray(figures)
     known = np.isfinite(stacked)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(known, stacked, 0.0).sum(axis=0) / known.sum(axis=0))
@@ -220,7 +234,15 @@ def _mean_of_known(figures: Sequence[np.ndarray]) -> np.ndarray:
 FIGURES: Final[Mapping[str, Figure]] = {
     "auroc": Figure("AUROC", _auroc),
     "average_precision": Figure("AP", _average_precision),
+    "average_precision_by_fold": Figure(
+        "AP, mean of the folds", _by_fold(_average_precision, _mean_of_known)
+    ),
     "overkill_at_full_recall": Figure("overkill at full recall", _overkill_at_full_recall, is_count=True),
+    "overkill_at_full_recall_by_fold": Figure(
+        "overkill at full recall, sum of the folds",
+        _by_fold(_overkill_at_full_recall, lambda figures: np.nansum(figures, axis=0)),
+        is_count=True,
+    ),
     "false_calls_at_best_f1": Figure("false calls at best F1", _false_calls_at_best_f1, is_count=True),
     "accuracy": Figure("accuracy OK/NG", _accuracy),
     "accuracy_of_types": Figure("accuracy of types", _accuracy_of_types),

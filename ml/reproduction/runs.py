@@ -231,6 +231,7 @@ def _seed_scores(scored: Sequence[ScoredImage], classes: Sequence[str], threshol
         threshold=threshold,
         types=np.array([number[one.image.class_name] for one in scored], np.int64),
         probabilities=None if None in rows else np.array(rows, np.float64),
+        folds=np.array([one.image.fold for one in scored], np.int64),
     )
 
 

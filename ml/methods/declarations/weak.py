@@ -95,6 +95,11 @@ class WeakParameters(MethodParameters):
         default="lse",
         description="DNet's last pooling. Log-sum-exp keeps small defects; average is the other reading.",
     )
+    score: Literal["joined", "decision"] = Field(
+        default="joined",
+        description="Decision: DNet's probability, as in the paper. Joined: the mean of its log-odds and of "
+        "those of the map's hottest cells; what one of them misses, the other may see.",
+    )
     normalisation: Literal["group", "instance"] = Field(
         default="instance",
         description="Both are the same function in training and on the line. Instance is batch "
@@ -128,6 +133,7 @@ WEAK: Final = MethodDeclaration(
             recipe="paper",
             pairs=1,
             flips=False,
+            score="decision",
             normalisation="instance",
             stage1_rate=0.1,
             stage2_rate=0.01,

@@ -55,6 +55,15 @@ def test_any_size_gives_a_map_of_an_eighth(height, width, map_size):
     assert heat_map.shape == (2, *map_size)
 
 
+def test_the_joined_score_is_the_mean_log_odds_of_decision_and_hottest_cells():
+    batch, decision, joined = images(3), network(), network()
+    joined.joins_map = True
+    (alone, heat_map), (together, same_map) = decision(batch), joined(batch)
+    hottest = torch.logit(heat_map.flatten(1).amax(dim=1))  # one of 64 cells
+    torch.testing.assert_close(together, (alone + hottest) / 2, rtol=1e-5, atol=1e-5)
+    assert torch.equal(heat_map, same_map)
+
+
 def test_a_size_that_is_padded_gives_what_padding_by_reflection_beforehand_gives():
     net, image = network(), images(1, 67, 93)
     padded = nn.functional.pad(image, (0, 3, 0, 5), mode="reflect")

@@ -27,6 +27,7 @@ def made(seed: int, *, count: int = 60, kinds: int = 3, shift: float = 1.0) -> S
         threshold=0.5,
         types=types,
         probabilities=probabilities / probabilities.sum(axis=1, keepdims=True),
+        folds=np.arange(count) % 4 // 2,  # by part
         found={
             name: np.where(is_ng, generator.integers(0, kinds, count), -1)
             for name in ("descriptors", "pixels")
@@ -43,7 +44,7 @@ def repeated(one: SeedScores, weights: np.ndarray) -> SeedScores:
     rows = np.repeat(np.arange(len(weights)), weights)
     return SeedScores(
         one.scores[rows], one.is_ng[rows], [one.groups[row] for row in rows], one.threshold,
-        one.types[rows], one.probabilities[rows], {name: of[rows] for name, of in one.found.items()},
+        one.types[rows], one.probabilities[rows], one.folds[rows], {name: of[rows] for name, of in one.found.items()},
     )  # fmt: skip
 
 
@@ -58,6 +59,12 @@ def reference(one: SeedScores, name: str) -> float:
         best = max(np.unique(one.scores), key=lambda at: f1_score(one.is_ng, one.scores >= at))
         (_, overkill), (escapes, _) = confusion_matrix(one.is_ng, one.scores >= best)
         return float(overkill + escapes)
+    if name.endswith("_by_fold"):
+        parts = [
+            reference(repeated(one, (one.folds == fold).astype(int)), name.removesuffix("_by_fold"))
+            for fold in np.unique(one.folds)
+        ]
+        return np.sum(parts) if "overkill" in name else np.mean(parts)
     if name.startswith("purity_of_"):
         found = one.found["descriptors" if name == "purity_of_types" else "pixels"]
         return purity(found[one.is_ng], [str(kind) for kind in one.types[one.is_ng]])
