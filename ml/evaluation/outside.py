@@ -5,20 +5,10 @@ was the region of interest cut out. Here the same as a number: the share of a ma
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 
-from ml.methods.contract import Prediction
 from ml.preprocessing import ANY_VIEW, Preprocessing, Rectangle
-
-
-class Explains(Protocol):
-    """A fitted model, or a served one."""
-
-    preprocessing: Preprocessing
-
-    def predict(self, images: Sequence[np.ndarray], views: Sequence[str] | None = None) -> Prediction: ...
 
 
 def share_outside(heat_map: np.ndarray, covered: Rectangle, roi: Rectangle) -> float | None:
@@ -55,34 +45,32 @@ def _inside(cells: int, start: int, stop: int, roi_start: int, roi_stop: int) ->
 
 
 def shares_outside(
-    model: Explains,
+    preprocessing: Preprocessing,
     images: Sequence[np.ndarray],
     views: Sequence[str],
+    maps: np.ndarray,
     rois: Mapping[str, Rectangle],
 ) -> list[float | None]:
-    """`share_outside` of each image's map, from the forward pass that scores it.
+    """`share_outside` of each image's map.
 
     Most telling of a model that was trained without a region of interest; of one that has one, its maps cover
     that region alone.
 
     Args:
-        model: any whose map says where it looked.
+        preprocessing: of the model, whose own regions its maps cover.
         images: uint8 [H, W] or [H, W, 3] each.
         views: the view of each.
+        maps: float [B, h, w], of these images; what is below 0 is not hot.
         rois: where to look, by view; `ANY_VIEW` stands for every view without its own.
 
     Returns:
         One for each image; None where nothing is hot, or the view has no region.
-
-    Raises:
-        ImageUnusable: an image that the model's preprocessing can't take.
     """
-    maps = model.predict(images, views).maps
     shares: list[float | None] = []
     for image, view, heat_map in zip(images, views, maps, strict=True):
         roi = rois.get(view, rois.get(ANY_VIEW))
         whole = Rectangle(0, 0, image.shape[1], image.shape[0])
-        own = model.preprocessing.rois
+        own = preprocessing.rois
         covered = own.get(view, own.get(ANY_VIEW, whole))
         shares.append(None if roi is None else share_outside(heat_map.clip(min=0), covered, roi))
     return shares

@@ -127,7 +127,7 @@ def _read(dataset: Dataset) -> _Reading:
         views=image_rows.views_of_images(dataset),
         files=image_rows.file_count(dataset),
         class_names=[row.name for row in dataset.classes.order_by("number")],
-        regions=_regions(dataset),
+        regions=regions_in_force(dataset),
     )
 
 
@@ -197,7 +197,7 @@ def _used_classes(names: Sequence[str], frozen: Sequence[SnapshotImage]) -> list
     return [ok, *(name for name in rest if name in used)]
 
 
-def _regions(dataset: Dataset) -> list[dict[str, Any]]:
+def regions_in_force(dataset: Dataset) -> list[dict[str, Any]]:
     """The version in force of each view's region."""
     in_force = {}
     for region in Region.objects.filter(dataset=dataset).order_by("view", "version"):

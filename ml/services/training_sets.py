@@ -1,8 +1,8 @@
 """From a snapshot's rows to what a method trains on; images are decoded as they are asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from django.conf import settings
@@ -62,7 +62,8 @@ def image_path(image: SnapshotImage) -> Path:
     return Image(sha256=image.sha256, extension=image.extension).path
 
 
-def regions_of_interest(snapshot: Snapshot) -> dict[str, Rectangle]:
+def regions_of_interest(regions: Sequence[Mapping[str, Any]]) -> dict[str, Rectangle]:
+    """By view, from the rows of a snapshot's "regions"."""
     return {
         region["view"]: Rectangle(
             left=region["left"],
@@ -70,7 +71,7 @@ def regions_of_interest(snapshot: Snapshot) -> dict[str, Rectangle]:
             right=region["left"] + region["width"],
             bottom=region["top"] + region["height"],
         )
-        for region in snapshot.contents["regions"]
+        for region in regions
     }
 
 
@@ -85,6 +86,6 @@ def training_set(snapshot: Snapshot, images: Sequence[SnapshotImage]) -> Trainin
         class_names=class_names,
         groups=[image.group for image in images],
         views=[image.view for image in images],
-        rois=regions_of_interest(snapshot),
+        rois=regions_of_interest(snapshot.contents["regions"]),
         weights_folder=Path(settings.ML_WEIGHTS_DIR),
     )

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from annotation.decoding import decode_image
+from annotation.models import Region
 from ml.choices import JobState
 from ml.methods.declarations import METHODS
 from ml.models import ModelVersion, OperatingPoint, TrainingJob
@@ -188,6 +189,17 @@ class TestEvaluate:
         served = {image["file"]: image["score"] for image in json.loads(out.read_text())["images"]}
         for row in version.scores.select_related("image"):
             assert served[row.image.name] == pytest.approx(row.score, abs=1e-5)
+
+    def test_a_map_outside_a_region_that_was_drawn_since_is_told(self, version, dataset, tmp_path, capsys):
+        out = tmp_path / "evaluated.json"
+        call_command("evaluate", str(version.pk), "bolts", "--json", str(out))
+        assert json.loads(out.read_text())["outside_region"] is None
+        Region.objects.create(dataset=dataset.dataset, version=1, left=0, top=0, width=32, height=64)
+        call_command("evaluate", str(version.pk), "bolts", "--json", str(out))
+        found = json.loads(out.read_text())["outside_region"]
+        assert found["images"] == 14
+        assert found["mean"] == pytest.approx(0.5, abs=0.1), "the toy's map is hot all over"
+        assert "14 NG images, 5" in capsys.readouterr().err
 
     def test_a_dataset_of_ok_images_alone_is_judged_without_ranking_figures(self, version, tmp_path):
         make_dataset(ok=4, name="Nuts", first=1000)

@@ -47,6 +47,12 @@ class Command(BaseCommand):
             say(f"{seen} of {total} images were in this model's training: figures are too good.")
         if alike := split["near_identical_to_training"]:
             say(f"Near-identical to one that was: {alike} more. Figures on those are too good as well.")
+        outside = report["outside_region"]
+        if outside and outside["mean"] is not None:
+            say(
+                f"On {outside['images']} NG images, {outside['mean']:.0%} of the map's heat lies outside the "
+                "region of interest."
+            )
         write_json(options["json"], report)
 
 

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from ml.evaluation.outside import share_outside, shares_outside
-from ml.methods.contract import Prediction
 from ml.preprocessing import Preprocessing, Rectangle
 
 WHOLE = Rectangle(0, 0, 40, 20)  # a map of 2 × 4 cells of 10 × 10 px covers it
@@ -50,28 +49,15 @@ def test_what_is_no_map_is_refused(heat_map):
         share_outside(heat_map, WHOLE, WHOLE)
 
 
-class LooksLeft:
-    """Its map is hot at the left edge of whatever it is shown."""
-
-    def __init__(self, rois: dict[str, Rectangle]) -> None:
-        self.preprocessing = Preprocessing(8, 8, rois=rois)
-
-    def predict(self, images, views=None) -> Prediction:
-        maps = np.zeros((len(images), 1, 4), np.float32)
-        maps[:, :, 0] = 1
-        return Prediction(np.zeros(len(images)), maps)
-
-
 def test_the_jig_at_the_left_is_found_out():
     images = [np.zeros((20, 40), np.uint8)] * 3
-    shares = shares_outside(
-        LooksLeft({}), images, ["top", "side", "back"], {"top": Rectangle(5, 0, 40, 20), "side": WHOLE}
-    )
+    maps = np.stack([hot((0, 0), (1, 0))] * 3)
+    rois = {"top": Rectangle(5, 0, 40, 20), "side": WHOLE}
+    shares = shares_outside(Preprocessing(8, 8), images, ["top", "side", "back"], maps, rois)
     assert shares == [pytest.approx(0.5), pytest.approx(0.0), None]
 
 
 def test_a_model_with_a_region_of_its_own_is_measured_where_its_map_lies():
-    model = LooksLeft({"": Rectangle(20, 0, 40, 20)})
-    assert shares_outside(model, [np.zeros((20, 40), np.uint8)], ["x"], {"": Rectangle(20, 0, 40, 20)}) == [
-        0.0
-    ]
+    own = Preprocessing(8, 8, rois={"": Rectangle(20, 0, 40, 20)})
+    image, maps = np.zeros((20, 40), np.uint8), hot((0, 0))[None]
+    assert shares_outside(own, [image], ["x"], maps, {"": Rectangle(20, 0, 40, 20)}) == [0.0]
