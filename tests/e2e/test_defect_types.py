@@ -21,7 +21,9 @@ def train(page: Page) -> None:
     page.get_by_label(METHODS["grad_mobilenet"].title).check()
     height = page.locator("[name=parameter-height]")
     expect(height).to_have_value(str(METHODS["grad_mobilenet"].presets["quick"].height))
-    expect(page.get_by_text("GB to train")).to_be_visible()  # asked for by the page's scripts: they are at work
+    expect(
+        page.get_by_text("GB to train")
+    ).to_be_visible()  # asked for by the page's scripts: they are at work
     page.get_by_label("Preset").select_option("quick-scratch")
     expect(page.locator("[name=parameter-weights]")).to_have_value("none")
     page.get_by_role("button", name="Train").click()
