@@ -28,9 +28,13 @@ def facts_of(dataset: Dataset) -> DatasetFacts:
 
 
 def advice_on(dataset: Dataset) -> Advice:
-    return advise(facts_of(dataset), METHODS, held_out_share=HELD_OUT_SHARE)
+    return advice_for(facts_of(dataset))
 
 
-def missing_for_hold_out(dataset: Dataset, declaration: MethodDeclaration) -> str:
+def advice_for(facts: DatasetFacts) -> Advice:
+    return advise(facts, METHODS, held_out_share=HELD_OUT_SHARE)
+
+
+def missing_for_hold_out(facts: DatasetFacts, declaration: MethodDeclaration) -> str:
     """What must be labelled so that a hold-out leaves this method enough to train on; empty where it does."""
-    return missing(declaration, facts_of(dataset), HELD_OUT_SHARE)
+    return missing(declaration, facts, HELD_OUT_SHARE)

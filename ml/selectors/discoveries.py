@@ -24,7 +24,7 @@ def discoveries_for_list() -> QuerySet[Discovery]:
 
 
 def discoveries_for_detail() -> QuerySet[Discovery]:
-    return Discovery.objects.select_related("dataset", "types_of").defer("types_of__points")
+    return Discovery.objects.select_related("dataset")
 
 
 def points_as_labelled(discovery: Discovery) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from ml.errors import ParametersRefused
 from ml.forms import NewJobForm, ParametersForm
 from ml.methods.contract import NotEnoughImages, check_needs
 from ml.methods.declarations import METHODS, MethodDeclaration
-from ml.selectors.advice import advice_on, missing_for_hold_out
+from ml.selectors.advice import advice_for, advice_on, facts_of, missing_for_hold_out
 from ml.selectors.images import counts_of_dataset
 from ml.services.jobs import queue_job
 from ml.tasks import ask_for_training
@@ -121,9 +121,10 @@ def _needs(dataset: Dataset | None, declaration: MethodDeclaration) -> dict[str,
     if dataset is None:
         return shown
     has = counts_of_dataset(dataset)
-    shown["advice"] = advice_on(dataset)
+    facts = facts_of(dataset)
+    shown["advice"] = advice_for(facts)
     try:
         check_needs(declaration.needs, has)
     except NotEnoughImages as error:
         return shown | {"has": has, "shortfall": str(error)}
-    return shown | {"has": has, "short_split": missing_for_hold_out(dataset, declaration)}
+    return shown | {"has": has, "short_split": missing_for_hold_out(facts, declaration)}
