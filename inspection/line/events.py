@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class PartJudged:
-    """A part has its verdict; `record` is the journal's. Its images may follow (`EvidenceStored`)."""
+    """A part has its verdict; `record` is the journal's. `EvidenceStored` comes before or after, or never."""
 
     record: Record
 

@@ -199,7 +199,7 @@ def test_evidence_is_written_beside_the_record(tmp_path):
         encoded = png(picture(100))
         runtime.push("top", frame_from_bytes(encoded, "a.png"))
         wait_until(lambda: seen(runtime, EvidenceStored), "the evidence")
-        view = records(runtime)[0]["views"][0]
+        view = wait_for_parts(runtime, 1)[0]["views"][0]
     assert (tmp_path / view["frame_path"]).read_bytes() == encoded
     grey = cv2.imread(str(tmp_path / view["map_path"]), cv2.IMREAD_UNCHANGED)
     assert grey.shape == (view["map_height"], view["map_width"]) == (8, 12)
@@ -242,7 +242,7 @@ def test_a_map_that_is_not_a_number_spoils_no_record(tmp_path):
     with running(line_config(tmp_path, deployment=deployment(map_max=None)), lambda _: BlindMap()) as runtime:
         runtime.push("top", frame())
         wait_until(lambda: seen(runtime, EvidenceStored), "the evidence")
-        view = records(runtime)[0]["views"][0]
+        view = wait_for_parts(runtime, 1)[0]["views"][0]
     assert (cv2.imread(str(tmp_path / view["map_path"]), cv2.IMREAD_UNCHANGED) == 255).all()
 
 
