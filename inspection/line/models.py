@@ -1,4 +1,4 @@
-"""Loading models beside the running one; the swap itself happens between two parts."""
+"""Loading models beside the running one, and swapping them between two parts."""
 
 import logging
 import math
@@ -45,6 +45,40 @@ def warm_up(judge: Judge, stations: list[StationConfig]) -> None:
                 raise WarmUpError(f"{name}: no number for a blank image")
             if score.map is not None and (score.map.ndim != 2 or score.map.dtype != np.float32):
                 raise WarmUpError(f"{name}: the map is not float32 [h, w]")
+
+
+class ModelSlot:
+    """The model that judges, and the one that takes over between two parts."""
+
+    def __init__(self) -> None:
+        self.live: LiveModel | None = None
+        self._next: LiveModel | None = None
+        self._lock = threading.Lock()
+
+    def offer(self, model: LiveModel) -> LiveModel | None:
+        """Has a model take over at the next swap; gives back, closed, one that it overtook before that."""
+        with self._lock:
+            overtaken, self._next = self._next, model
+        if overtaken is not None:
+            close_judge(overtaken.judge)
+        return overtaken
+
+    def swap(self) -> LiveModel | None:
+        """The model that takes over now, if one waits; the one before it is closed. On the judge's thread."""
+        with self._lock:
+            model, self._next = self._next, None
+        if model is not None:
+            old, self.live = self.live, model
+            if old is not None:
+                close_judge(old.judge)
+        return model
+
+    def close(self) -> None:
+        """Closes both."""
+        for model in (self.live, self._next):
+            if model is not None:
+                close_judge(model.judge)
+        self.live = self._next = None
 
 
 class ModelLoader:

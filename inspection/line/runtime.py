@@ -7,13 +7,13 @@ evidence writer and the events' thread, none of which the judge waits for.
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from inspection.line.answers import AnswerBook
 from inspection.line.collector import Collector
 from inspection.line.config import DeploymentConfig, LineConfig
 from inspection.line.counters import Counters
@@ -31,7 +31,7 @@ from inspection.line.evidence import EvidenceWriter
 from inspection.line.frames import Frame
 from inspection.line.journal import Journal, JournalError
 from inspection.line.judge import LoadJudge, PartVerdict, judge_part, part_error
-from inspection.line.models import LiveModel, ModelLoader, close_judge
+from inspection.line.models import LiveModel, ModelLoader, ModelSlot
 from inspection.line.parts import ORIGIN_API, Inbox, PartJob
 from inspection.line.recording import answer_record, part_record, plc_result, with_error
 from inspection.line.records import Record
@@ -39,7 +39,7 @@ from inspection.line.sources import Push, Source, make_sources
 from inspection.line.store import RecordStore
 from inspection.plc.client import PlcLink
 from inspection.plc.clock import utc_now
-from inspection.plc.link import Answer, PartResult, PlcState, Trigger
+from inspection.plc.link import Answer, PartResult, PlcState
 from inspection.plc.registers import ErrorCode, ResultCode, Status
 from inspection.plc.simple import SimpleLink
 
@@ -93,13 +93,9 @@ class LineRuntime:
         self._loader = ModelLoader(
             load_judge, config.stations, on_ready=self._model_ready, on_failed=self._model_failed
         )
-        self._live: LiveModel | None = None
-        self._next: LiveModel | None = None
-        self._swap_lock = threading.Lock()
+        self._models = ModelSlot()
         self._sequence = 0
-        self._answers: deque[Answer] = deque()
-        self._sequences: dict[Trigger, int] = {}
-        self._early_answers: dict[Trigger, Answer] = {}
+        self._answers = AnswerBook()
         self._busy_since_s: float | None = None
         self._stopping = threading.Event()
         self._is_leaving = False
@@ -118,14 +114,14 @@ class LineRuntime:
         """`stopped`, `no model`, `fault` or `running`."""
         if not self._is_started or self._stopping.is_set():
             return "stopped"
-        if self._live is None:
+        if self._models.live is None:
             return "no model"
         return "running" if self.is_healthy() and not self._is_faulty() else "fault"
 
     @property
     def deployment(self) -> DeploymentConfig | None:
         """The deployment that judges now."""
-        live = self._live
+        live = self._models.live
         return live.deployment if live is not None else None
 
     def subscribe(self, listener: Listener) -> None:
@@ -179,10 +175,7 @@ class LineRuntime:
             self._link.stop(timeout_s)
         self._store_last_answers()
         self._loader.stop(timeout_s)
-        for model in (self._live, self._next):
-            if model is not None:
-                close_judge(model.judge)
-        self._live = self._next = None
+        self._models.close()
         self._evidence.stop(timeout_s)
         try:
             self.journal.close()
@@ -284,7 +277,7 @@ class LineRuntime:
 
     def part_answered(self, answer: Answer) -> None:
         """Keeps an answer for the journal."""
-        self._answers.append(answer)
+        self._answers.given(answer)
         self._inbox.wake()
 
     def plc_state_changed(self, state: PlcState) -> None:
@@ -306,10 +299,8 @@ class LineRuntime:
     # What the loader tells, on its thread.
 
     def _model_ready(self, model: LiveModel) -> None:
-        with self._swap_lock:
-            overtaken, self._next = self._next, model
+        overtaken = self._models.offer(model)
         if overtaken is not None:
-            close_judge(overtaken.judge)
             self._model_failed(overtaken.deployment, f"superseded by deployment {model.deployment.id}")
         self._inbox.wake()
 
@@ -344,15 +335,10 @@ class LineRuntime:
                 self._answer_failure(job)
 
     def _swap(self) -> None:
-        with self._swap_lock:
-            model, self._next = self._next, None
-        if model is None:
-            return
-        old, self._live = self._live, model
-        if old is not None:
-            close_judge(old.judge)
-        logger.info("deployment %d is live", model.deployment.id)
-        self.events.emit(DeploymentLive(deployment=model.deployment))
+        model = self._models.swap()
+        if model is not None:
+            logger.info("deployment %d is live", model.deployment.id)
+            self.events.emit(DeploymentLive(deployment=model.deployment))
 
     def _handle(self, job: PartJob) -> None:
         if job.done is not None and not self._is_wanted(job.done):
@@ -387,7 +373,7 @@ class LineRuntime:
             for station in self.config.stations
             if job.done is None or not job.frames or station.name in job.frames
         ]
-        live = self._live
+        live = self._models.live
         if job.error_code:
             verdict = part_error(job.error_code, "the part was not judged", stations)
         else:
@@ -434,11 +420,8 @@ class LineRuntime:
         if isinstance(self._link, SimpleLink):
             self._link.submit(result.result, job.deadline_s)
         elif job.trigger is not None:
-            self._sequences[job.trigger] = record["sequence"]
+            self._answers.expect(job.trigger, record["sequence"])
             self._link.submit(job.trigger, result)
-            early = self._early_answers.pop(job.trigger, None)
-            if early is not None:
-                self._answers.append(early)
 
     def _answer_failure(self, job: PartJob) -> None:
         """The last resort: a part on which our own code failed is an ERROR, never silence."""
@@ -451,12 +434,7 @@ class LineRuntime:
             job.done.set_exception(RuntimeError("internal failure; the line's log has it"))
 
     def _store_answers(self) -> None:
-        while self._answers:
-            answer = self._answers.popleft()
-            sequence = self._sequences.pop(answer.trigger, None)
-            if sequence is None:
-                self._early_answers[answer.trigger] = answer
-                continue
+        for answer, sequence in self._answers.matched():
             record = answer_record(answer, self.config.line, sequence)
             self.counters.count_answer(record)
             if answer.error_code is ErrorCode.LATE:
@@ -471,9 +449,9 @@ class LineRuntime:
         if not isinstance(self._link, PlcLink):
             return
         status = Status.SIMULATED_IMAGES if self.config.is_simulated else Status(0)
-        if self._live is not None:
+        if self._models.live is not None:
             status |= Status.MODEL_LOADED
-        if self._live is not None and not self._is_leaving:
+        if self._models.live is not None and not self._is_leaving:
             status |= Status.READY
         if self._is_faulty():
             status |= Status.FAULT
