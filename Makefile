@@ -59,7 +59,7 @@ format: install-dev ## Rewrites the code in the house's format
 	@$(BIN)/ruff check --fix .
 
 bench: install-dev browser ## Measures what docs/benchmarks.md says
-	@$(BIN)/python -m tests.benchmarks
+	@$(BIN)/python -m tests.benchmarks --write
 
 clean: ## Removes the virtual environment; var/ (your records) stays
 	rm -rf $(VENV)

@@ -9,8 +9,8 @@ from inspection.plc.link import Answer, Trigger
 class AnswerBook:
     """Brings each answer that the PLC was given together with the sequence of its part.
 
-    The link answers a part whose deadline passes by itself, perhaps before it was judged: such an answer waits
-    until the part has a sequence. `given` may be called from any thread; the rest is the judge's.
+    The link answers a part whose deadline passes by itself, perhaps before it was judged: such an answer
+    waits until the part has a sequence. `given` may be called from any thread; the rest is the judge's.
     """
 
     def __init__(self) -> None:

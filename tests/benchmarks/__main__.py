@@ -1,7 +1,7 @@
 """`make bench`: measures, prints, and writes the measured part of docs/benchmarks.md.
 
-`python -m tests.benchmarks [NAME …] [--json FILE] [--quick]`. With names, or quickly, the page stays as it is:
-quick ones only show that everything can be measured. Memory has a command of its own (`tests.benchmarks.memory`),
+`python -m tests.benchmarks [NAME …] [--json FILE] [--write] [--quick]`: quick ones only show that everything can
+be measured. What is measured is written at once, so that a failure later loses nothing. Memory has a command of its own (`tests.benchmarks.memory`),
 as its figures go into the program.
 """
 
@@ -64,47 +64,59 @@ def rows(figures: dict[str, Any], prefix: str = "") -> list[str]:
     return lines
 
 
-def page_part(measured: dict[str, Any]) -> str:
-    machine = measured["machine"]
+def section(name: str, figures: dict[str, Any], machine: dict[str, Any]) -> str:
+    """What the page says of one measurement."""
     about = (
-        f"Machine: {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
+        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
         f"Python {machine['python']}; load before the run {machine['load'][0]}."
     )
     text = [about, ""]
-    for name, (title, _) in MEASURES.items():
-        if name == "engines" and name in measured:
-            text += [f"### {title}", "", f"![Times faster than eager PyTorch](images/{PICTURE.name})", ""]
-            text += [*engines_table(measured[name]), ""]
-        elif name in measured:
-            text += [f"### {title}", "", "| what | figure |", "| --- | --- |", *rows(measured[name]), ""]
+    if name == "engines":
+        text += [f"![Times faster than eager PyTorch](images/{PICTURE.name})", "", *engines_table(figures)]
+    else:
+        text += ["| what | figure |", "| --- | --- |", *rows(figures)]
     return "\n".join(text)
 
 
-def write_page(part: str) -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    between = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
-    PAGE.write_text(between.sub(lambda _: f"{BEGIN}\n{part}\n{END}", page), encoding="utf-8")
+def with_section(page: str, name: str, text: str) -> str:
+    """The page with one section written anew and the others as they were, in the order of `MEASURES`."""
+    head, rest = page.split(BEGIN)
+    middle, tail = rest.split(END, 1)
+    kept = {
+        title: body.strip()
+        for title, body in re.findall(r"^### (.*)\n((?:(?!### ).*\n)*)", middle, re.MULTILINE)
+    }
+    kept[MEASURES[name][0]] = text
+    body = "".join(f"### {title}\n\n{kept[title]}\n\n" for title, _ in MEASURES.values() if title in kept)
+    return f"{head}{BEGIN}\n{body}{END}{tail}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*MEASURES, []], help="which; all unless told")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--write", action="store_true", help="writes the page, section by section")
     parser.add_argument(
         "--quick", action="store_true", help="tiny networks, few runs; no figure means anything"
     )
     options = parser.parse_args()
-    measured: dict[str, Any] = {"machine": describe_machine()}
+    if options.write and options.quick:
+        parser.error("quick figures mean nothing: they are not written")
+    measured: dict[str, Any] = {}
     for name in options.names or MEASURES:
         print(f"measuring: {name} …", flush=True)  # noqa: T201
+        machine = describe_machine()
         is_short = options.quick and name in CAN_BE_QUICK
-        measured[name] = MEASURES[name][1](quick=True) if is_short else MEASURES[name][1]()
-        print(json.dumps(measured[name], indent=1), flush=True)  # noqa: T201
-    if options.json:
-        options.json.write_text(json.dumps(measured, indent=1), encoding="utf-8")
-    if not options.names and not options.quick:
-        PICTURE.write_text(ratio_picture(measured["engines"]), encoding="utf-8")
-        write_page(page_part(measured))
+        figures = MEASURES[name][1](quick=True) if is_short else MEASURES[name][1]()
+        print(json.dumps(figures, indent=1), flush=True)  # noqa: T201
+        measured[name] = {"machine": machine, "figures": figures}
+        if options.json:
+            options.json.write_text(json.dumps(measured, indent=1), encoding="utf-8")
+        if options.write:
+            if name == "engines":
+                PICTURE.write_text(ratio_picture(figures), encoding="utf-8")
+            page = with_section(PAGE.read_text(encoding="utf-8"), name, section(name, figures, machine))
+            PAGE.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from ml.methods.contract import FittedModel
 from ml.methods.declarations import METHODS, load_method
@@ -51,8 +52,8 @@ def measure_engines(*, quick: bool = False) -> dict[str, Any]:
     for name in METHODS:
         with tempfile.TemporaryDirectory() as folder:
             model = _exported(name, Path(folder) / "model", quick=quick)
+            gflop = _gflop(model)
             measured = measure(Path(folder) / "model", plan, on_progress=lambda *_: None, stop=lambda: False)
-        gflop = _gflop(model)
         size = model.preprocessing
         found[name] = {
             "input": f"{size.height} × {size.width} × {size.channels}",
@@ -92,10 +93,25 @@ def _exported(name: str, folder: Path, *, quick: bool) -> FittedModel:
 def _gflop(model: Any) -> float:
     """Of one image, as PyTorch counts it: two for each multiplication with its addition."""
     size = model.preprocessing
-    counter = FlopCounterMode(display=False)
+    counter = _Flops()
     with counter, torch.no_grad():
         model.network(torch.zeros(1, size.channels, size.height, size.width))
-    return counter.get_total_flops() / 1e9
+    return counter.total / 1e9
+
+
+class _Flops(TorchDispatchMode):
+    """PyTorch's own FLOP formulas; its `FlopCounterMode` cannot count inside `torch.func.grad`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(func.overloadpacket)
+        if formula is not None:
+            self.total += formula(*args, **(kwargs or {}), out_val=out)
+        return out
 
 
 def _figures(
