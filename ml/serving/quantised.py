@@ -132,6 +132,9 @@ def _quantised(content: bytes, images: np.ndarray, folder: Path) -> Path:
 def heavy_layers(model: Any) -> list[str]:
     """Names of the layers that take at least `HEAVY_SHARE` of the multiplications.
 
+    Not those of a gradient, which go backwards through weights that another layer has: ONNX Runtime scales
+    weights along one axis for all their layers.
+
     Args:
         model: an ONNX model, its shapes inferred; a batch of any size counts as one image.
     """
@@ -140,10 +143,16 @@ def heavy_layers(model: Any) -> list[str]:
         value.name: [max(1, one.dim_value) for one in value.type.tensor_type.shape.dim]
         for value in (*model.graph.value_info, *model.graph.output)
     }
-    work = {
-        node.name: math.prod(shapes[node.output[0]][2:]) * math.prod(weights[node.input[1]])
+    layers = [
+        node
         for node in model.graph.node
         if node.op_type in _LAYERS and node.input[1] in weights and node.output[0] in shapes
+    ]
+    forwards = {node.input[1] for node in layers if node.op_type != "ConvTranspose"}
+    work = {
+        node.name: math.prod(shapes[node.output[0]][2:]) * math.prod(weights[node.input[1]])
+        for node in layers
+        if node.op_type != "ConvTranspose" or node.input[1] not in forwards
     }
     return [name for name, count in work.items() if count >= HEAVY_SHARE * sum(work.values())]
 

@@ -175,6 +175,22 @@ def test_only_layers_that_take_the_time_become_int8():
     assert heavy_layers(helper.make_model(graph)) == ["wide layer"]
 
 
+def test_a_gradients_layers_keep_their_weights_as_they_are():
+    values = helper.make_tensor("shared", TensorProto.FLOAT, [64, 32, 3, 3], np.zeros(64 * 32 * 9, np.float32))
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["images", "shared"], ["between"], name="forwards"),
+            helper.make_node("ConvTranspose", ["between", "shared"], ["gradient"], name="backwards"),
+        ],
+        "a network and its gradient",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 32, 18, 18])],
+        [helper.make_tensor_value_info("gradient", TensorProto.FLOAT, ["batch", 32, 18, 18])],
+        [values],
+        value_info=[helper.make_tensor_value_info("between", TensorProto.FLOAT, ["batch", 64, 16, 16])],
+    )
+    assert heavy_layers(helper.make_model(graph)) == ["forwards"]
+
+
 def test_a_network_without_a_layer_that_int8_would_speed_up_is_told(folder):
     with pytest.raises(ArtefactError, match="no layer that int8 would make quicker"):
         quantise(folder, read_card(folder), calibration(folder))
