@@ -1,11 +1,18 @@
-"""A training's step: as it is configured by itself (bf16 where the processor has it) against float32, in turns."""
+"""A training's step: as it is configured by itself (bf16 where the processor has it) against float32, in turns.
 
+*Plain* is float32 with PyTorch's own convolution in place of `LargeKernelConvolution`.
+"""
+
+import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 
+from ml.methods import large_kernels
 from ml.methods.contract import Progress
 from ml.methods.declarations import METHODS, load_method
 
@@ -27,22 +34,34 @@ QUICK: Final[dict[str, dict[str, Any]]] = {"weak": {"height": 64, "width": 64}, 
 
 
 def measure_training_step(*, quick: bool = False) -> dict[str, Any]:
-    """Seconds a step of the first stage, and the ratio."""
-    return {name: _compared(name, quick=quick) for name in SETTINGS}
-
-
-def _compared(name: str, *, quick: bool) -> dict[str, Any]:
-    times: dict[str, list[float]] = {"float32": [], "auto": []}
-    for _ in range(1 if quick else ROUNDS):
-        for precision, found in times.items():
-            found += _steps(name, precision, quick=quick)
-    medians = {precision: float(np.median(found)) for precision, found in times.items()}
+    """Seconds a step of the first stage, and the ratios."""
     return {
-        "float32_s": round(medians["float32"], 4),
-        "auto_s": round(medians["auto"], 4),
-        "times_faster": round(medians["float32"] / medians["auto"], 2),
+        "weak": _compared("weak", ("plain", "float32", "auto"), quick=quick),
+        "maa": _compared("maa", ("float32", "auto"), quick=quick),
+    }
+
+
+def _compared(name: str, ways: tuple[str, ...], *, quick: bool) -> dict[str, Any]:
+    times: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(1 if quick else ROUNDS):
+        for way, found in times.items():
+            with _plain_convolutions() if way == "plain" else nullcontext():
+                found += _steps(name, "float32" if way == "plain" else way, quick=quick)
+    medians = {way: float(np.median(found)) for way, found in times.items()}
+    return {
+        **{f"{way}_s": round(median, 4) for way, median in medians.items()},
+        **{f"times_faster_than_{way}": round(medians[way] / medians["auto"], 2) for way in ways[:-1]},
         "steps": len(times["auto"]),
     }
+
+
+@contextmanager
+def _plain_convolutions() -> Iterator[None]:
+    worthwhile, large_kernels.WORTHWHILE_CELLS = large_kernels.WORTHWHILE_CELLS, math.inf
+    try:
+        yield
+    finally:
+        large_kernels.WORTHWHILE_CELLS = worthwhile
 
 
 def _steps(name: str, precision: str, *, quick: bool) -> list[float]:
