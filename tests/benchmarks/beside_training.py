@@ -72,7 +72,7 @@ def _training(nice: int) -> subprocess.Popen[str]:
         env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},
         stdout=subprocess.PIPE,
         text=True,
-        start_new_session=True,
+        process_group=0,  # a session of its own would be a scheduling group of its own, where nice means nothing
     )
     assert process.stdout is not None
     assert process.stdout.readline().strip() == "at work"

@@ -11,11 +11,12 @@ from typing import Any, Final
 import numpy as np
 
 from inspection.serving_judge import ServingJudge
-from ml.serving.artefact import read_card
+from ml.serving.artefact import ArtefactError, read_card
 from ml.serving.engines import EngineUnavailable, InferenceFailed, Running
 from ml.serving.machine import cores
 from ml.serving.parity import ParityError
 from ml.serving.predictor import Predictor, load_predictor
+from ml.serving.trials import Trial
 from ml.serving.variants import Variant
 from tests.inspection.line.measure_overhead import measure as measure_line
 
@@ -39,8 +40,11 @@ def measure_four_views(*, quick: bool = False) -> dict[str, Any]:
             if variant.absence:
                 continue
             try:
+                if variant.precision == "int8":
+                    with Trial() as trial:
+                        trial.quantise(folder)
                 predictor = load_predictor(folder, variant, running)
-            except (EngineUnavailable, InferenceFailed, ParityError) as error:
+            except (ArtefactError, EngineUnavailable, InferenceFailed, ParityError) as error:
                 found[variant.title] = {"refused": str(error)}
                 continue
             period_ms = 1000 * PAUSE * max(0.1, _seconds(predictor))

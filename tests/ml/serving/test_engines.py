@@ -176,7 +176,9 @@ def test_only_layers_that_take_the_time_become_int8():
 
 
 def test_a_gradients_layers_keep_their_weights_as_they_are():
-    values = helper.make_tensor("shared", TensorProto.FLOAT, [64, 32, 3, 3], np.zeros(64 * 32 * 9, np.float32))
+    values = helper.make_tensor(
+        "shared", TensorProto.FLOAT, [64, 32, 3, 3], np.zeros(64 * 32 * 9, np.float32)
+    )
     graph = helper.make_graph(
         [
             helper.make_node("Conv", ["images", "shared"], ["between"], name="forwards"),
