@@ -1,6 +1,7 @@
 """The loop that every training runs in: stages of iterations, stopped and resumed anywhere."""
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from ml.methods.contract import OnProgress, Progress, Stop, TrainingDiverged, Tr
 from ml.methods.devices import training_device
 
 CHECKPOINT_EVERY: Final = 100  # iterations
+SILENT_S: Final = 5.0  # at most, between two points of a long stage's curves
 POINTS_A_STAGE: Final = 200  # of the live curves
 
 Figures = Mapping[str, Tensor]  # one value or several for each curve
@@ -118,6 +120,7 @@ class StagedTraining:
     def _run(self, number: int, stage: Stage, optimisers: Optimisers, done: int) -> None:
         curves = _Curves(max(1, stage.iterations // POINTS_A_STAGE))
         devices = [torch.cuda.current_device()] if training_device().type == "cuda" else []
+        told_s = time.monotonic()
         for iteration in range(done, stage.iterations):
             if self._stop():
                 self._save(number, iteration, optimisers)
@@ -133,6 +136,10 @@ class StagedTraining:
                 is_last = iteration + 1 == stage.iterations or stage.is_done(iteration + 1)
             if is_last or (iteration + 1) % curves.every == 0:
                 self._on_progress(self._event(number, iteration + 1, curves.drained()))
+                told_s = time.monotonic()
+            elif time.monotonic() - told_s > SILENT_S:
+                self._tell(number, iteration + 1)
+                told_s = time.monotonic()
             if is_last:
                 break
         if number + 1 < len(self._stages):

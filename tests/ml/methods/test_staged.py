@@ -118,3 +118,11 @@ def test_weights_that_are_not_finite_are_never_a_checkpoint(tmp_path):
         run(walk, [Stage("Rise", 9, dict, step)], tmp_path, stop=lambda: next(left) == 2)
     assert stopped.value.checkpoint is None
     assert not (tmp_path / STATE).exists()
+
+
+def test_slow_iterations_are_told_between_the_points_of_the_curves(monkeypatch):
+    monkeypatch.setattr("ml.methods.staged.SILENT_S", -1.0)
+    walk, told = Walk(), []
+    run(walk, stages(walk, (1000,)), on_progress=told.append)
+    assert [event.iteration for event in told[1:]] == list(range(1, 1001))
+    assert [event.iteration for event in told if event.series] == list(range(5, 1001, 5))
