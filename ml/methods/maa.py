@@ -36,7 +36,7 @@ def fit(
     run = MaaTraining(training, parameters, seed)
     run.train(on_progress, stop, checkpoint)
     return TorchModel(
-        MAA.name, run.network, run.scoring(), parameters, seed, run.preprocessing, training.class_names
+        MAA.name, run.network, run.scoring, parameters, seed, run.preprocessing, training.class_names
     )
 
 

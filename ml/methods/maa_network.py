@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 STRIDE: Final = 8  # of the encoder in all
 CODING: Final = 256  # channels of the encoder's output, of the hidden and of the cell state
@@ -17,10 +16,7 @@ GATES: Final = 4  # of the memory's 1024 channels: candidate, input, forget, out
 BLOCKS: Final = 3  # ResNet blocks before the memory, and as many after it
 SLOPE: Final = 0.1  # of LeakyReLU
 WEIGHT_DEVIATION: Final = 0.02  # σ of the first weights
-
-RESIDUAL_WINDOW: Final = 9  # px, of the local variance
-LEAST_RESIDUAL: Final = (2 / 255) ** 4  # that is 1 on a map: one that varies by a grey level is no defect
-LEAST_DISTANCE: Final = 1e-3  # of an image's median patch; distances are about 1 on OK images
+MOST_OF_TANH: Final = 0.99  # white and black would need infinite values before it
 
 
 class Row(NamedTuple):
@@ -138,6 +134,17 @@ class Generator(nn.Module):
         self.decoder = nn.ModuleList([*stages, last])
         self.apply(first_weights)
 
+    @torch.no_grad()
+    def start_at(self, images: Tensor) -> None:
+        """Makes the first G(x) as bright and as rich in contrast as images [B, 3, H, W]; not in the paper.
+
+        Only the last batch norm can move them, by a learning rate a step: at 1e-4 thousands of steps.
+        """
+        before_tanh = torch.atanh(images.clamp(-MOST_OF_TANH, MOST_OF_TANH)).transpose(0, 1).flatten(1)
+        norm = self.decoder[-1][1]  # type: ignore[index]
+        norm.weight.copy_(before_tanh.std(dim=1))
+        norm.bias.copy_(before_tanh.mean(dim=1))
+
     def forward(self, images: Tensor) -> Tensor:
         """x [B, 3, H, W] → G(x) [B, 3, H, W], float32 in [-1, 1]."""
         values, seen = images, []
@@ -201,124 +208,3 @@ def _stages(channels: int, rows: Sequence[Row], *, upwards: bool) -> list[nn.Seq
         stages.append(nn.Sequential(convolution, nn.BatchNorm2d(row.channels), nn.ReLU(inplace=True)))
         channels = row.channels
     return stages
-
-
-def residual_map(images: Tensor, reconstructed: Tensor) -> Tensor:
-    """Section III-G before normalisation: |x - G(x)|, its local variance, squared.
-
-    [B, 3, H, W] twice, in [-1, 1] → [B, H, W]. The paper does not say what becomes of three channels: their
-    residuals are averaged. At the border the window holds what there is.
-    """
-    residual = (images - reconstructed).abs().mean(dim=1, keepdim=True)
-    # The variance does not change with this, and float32 loses less of it.
-    residual = residual - residual.mean(dim=(2, 3), keepdim=True)
-
-    def local_mean(values: Tensor) -> Tensor:
-        half = RESIDUAL_WINDOW // 2
-        return F.avg_pool2d(values, RESIDUAL_WINDOW, 1, half, count_include_pad=False)
-
-    variance = (local_mean(residual**2) - local_mean(residual) ** 2).clamp_min(0)
-    return (variance**2).squeeze(1)
-
-
-class FeaturePairs(nn.Module):
-    """What eq. (7) compares: the features of image and reconstruction, as they are."""
-
-    def forward(self, seen: Tensor, made: Tensor) -> Tensor:
-        """f(x), f(G(x)) [B, 512, n, m] → [B, 2, n · m, 512]."""
-        return torch.stack([seen, made], dim=1).flatten(3).transpose(2, 3)
-
-
-class PatchDistances(nn.Module):
-    """How far f(x) - f(G(x)) lies, at each place, from what it is on OK images; not in the paper.
-
-    The squared Mahalanobis distance from the OK images' mean at that place, with one covariance for all
-    places (`fit_patches`), over what it is on OK images there. Eq. (7) pools all places: a crack of two
-    patches in a thousand moves neither their mean nor their covariance.
-
-    Args:
-        rows, columns: n, m: places of f(·).
-    """
-
-    mean: Tensor
-    whitening: Tensor
-    scale: Tensor
-
-    def __init__(self, rows: int, columns: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(FEATURES, rows, columns))
-        self.register_buffer("whitening", torch.eye(FEATURES))
-        self.register_buffer("scale", torch.ones(rows, columns))
-
-    def forward(self, seen: Tensor, made: Tensor) -> Tensor:
-        """f(x), f(G(x)) [B, 512, n, m] → distances, then the mean of f(x): [B, n · m + 512]."""
-        centred = seen - made - self.mean
-        white = F.conv2d(centred, self.whitening[:, :, None, None])
-        distances = (white**2).mean(dim=1) / self.scale
-        return torch.cat([distances.flatten(1), seen.mean(dim=(2, 3))], dim=1)
-
-    def map_of(self, raw: Tensor) -> Tensor:
-        """Distances over the image's median one, as the score takes them: [B, n · m + 512] → [B, n, m]."""
-        distances = raw[:, : self.scale.numel()]
-        median = distances.sort(dim=1).values[:, self.scale.numel() // 2].clamp_min(LEAST_DISTANCE)
-        return (distances / median[:, None]).unflatten(1, self.scale.shape)
-
-
-class ReconstructionNetwork(nn.Module):
-    """What is served of a `dae`: images in, mean squared error and map out.
-
-    Args:
-        generator: G.
-    """
-
-    map_scale: Tensor
-
-    def __init__(self, generator: Generator) -> None:
-        super().__init__()
-        self.generator = generator
-        self.register_buffer("map_scale", torch.ones(()))
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """float32 [B, 3, H, W] → error [B]; map [B, H, W], where 1 is the OK images' 99.9th percentile."""
-        made = self.generator(images)
-        return ((images - made) ** 2).mean(dim=(1, 2, 3)), residual_map(images, made) / self.map_scale
-
-    @property
-    def least_scale(self) -> float:
-        """The least value that may be 1 on the map, however even the OK images are."""
-        return LEAST_RESIDUAL
-
-
-class MaaNetwork(ReconstructionNetwork):
-    """What is served of `maa`: images in, what `comparison` says of f(x) and f(G(x)), and the map out.
-
-    Args:
-        generator: G.
-        comparison: makes the raw output of the features.
-        maps_patches: the map is of the patches' distances, [B, n, m], not of the residual, [B, H, W].
-    """
-
-    def __init__(
-        self, generator: Generator, comparison: FeaturePairs | PatchDistances, *, maps_patches: bool = False
-    ) -> None:
-        super().__init__(generator)
-        self.markov = markov_encoder()
-        self.comparison = comparison
-        self.maps_patches = maps_patches
-
-    @property
-    def least_scale(self) -> float:
-        return 1.0 if self.maps_patches else LEAST_RESIDUAL
-
-    def features(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x [B, 3, H, W] → G(x), f(x), f(G(x)), float32."""
-        made = self.generator(images)
-        return made, self.markov(images).float(), self.markov(made).float()
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """float32 [B, 3, H, W] → raw output of `comparison`; map, scaled as of a `dae`."""
-        made, of_image, of_made = self.features(images)
-        raw = self.comparison(of_image, of_made)
-        if self.maps_patches and isinstance(self.comparison, PatchDistances):
-            return raw, self.comparison.map_of(raw) / self.map_scale
-        return raw, residual_map(images, made) / self.map_scale

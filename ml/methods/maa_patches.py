@@ -1,45 +1,63 @@
-"""What the residual of features f(x) - f(G(x)) is on OK images, place by place."""
+"""Features' residual f(x) - f(G(x)) at each place against what it is on OK images; not in the paper."""
 
-from collections.abc import Callable, Iterable
 from typing import Final
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from ml.methods.maa_network import PatchDistances
+from ml.methods.maa_comparisons import Compared, EachOk, Standout
+from ml.methods.maa_network import FEATURES
 
 LEAST_VARIANCE: Final = 1e-5  # of a direction that is whitened: less is mostly the rounding of float32
 LEAST_SCALE: Final = 1e-3  # of a place's distances, whose mean over all places is about 1
 
 
-def fit_patches(patches: PatchDistances, residuals: Callable[[], Iterable[Tensor]], shrinkage: float) -> None:
-    """Mean at each place, one covariance about these means, and the mean distance at each place; float64.
+class PatchDistances(Standout):
+    """How far f(x) - f(G(x)) lies, at each place, from what it is on OK images.
+
+    The squared Mahalanobis distance from the OK images' mean at that place, with one covariance for all
+    places, over what it is on OK images there.
 
     Args:
-        patches: is given all three.
-        residuals: of one OK image after another, [512, n, m] each; gone through twice, so that they need not
-            fit into memory.
+        rows, columns: n, m: places of f(·).
         shrinkage: of the covariance, towards its mean variance, 0 to 1.
     """
-    features, rows, columns = patches.mean.shape
-    count = 0
-    total = torch.zeros(features, rows * columns, dtype=torch.float64)
-    products = torch.zeros(features, features, dtype=torch.float64)
-    for residual in residuals():
-        flat = residual.flatten(1).double().cpu()
-        total += flat
-        products += flat @ flat.T
-        count += 1
-    mean = total / count
-    covariance = (products - count * mean @ mean.T) / (max(count - 1, 1) * rows * columns)
-    patches.mean.copy_(mean.view_as(patches.mean))
-    patches.whitening.copy_(whitening_of(covariance, shrinkage))
-    patches.scale.fill_(1)
-    distances = torch.zeros(rows * columns, dtype=torch.float64)
-    nothing = torch.zeros_like(patches.mean).unsqueeze(0)
-    for residual in residuals():
-        distances += patches(residual.unsqueeze(0), nothing)[0, : rows * columns].double().cpu()
-    patches.scale.copy_((distances / count).clamp_min(LEAST_SCALE).view_as(patches.scale))
+
+    top_share = 0.01
+    mean: Tensor
+    whitening: Tensor
+
+    def __init__(self, rows: int, columns: int, shrinkage: float) -> None:
+        super().__init__(rows, columns)
+        self.shrinkage = shrinkage
+        self.register_buffer("mean", torch.zeros(FEATURES, rows, columns))
+        self.register_buffer("whitening", torch.eye(FEATURES))
+
+    def measured(self, compared: Compared) -> Tensor:
+        centred = compared.of_seen - compared.of_made - self.mean
+        white = F.conv2d(centred, self.whitening[:, :, None, None])
+        return (white**2).mean(dim=1)
+
+    def fit(self, each_ok: EachOk) -> None:
+        """Mean at each place, one covariance about these means, and the mean distance at each place; float64.
+
+        The images are gone through twice, so that they need not fit into memory.
+        """
+        features, rows, columns = self.mean.shape
+        count = 0
+        total = torch.zeros(features, rows * columns, dtype=torch.float64)
+        products = torch.zeros(features, features, dtype=torch.float64)
+        for compared in each_ok():
+            flat = (compared.of_seen - compared.of_made)[0].flatten(1).double().cpu()
+            total += flat
+            products += flat @ flat.T
+            count += 1
+        mean = total / count
+        covariance = (products - count * mean @ mean.T) / (max(count - 1, 1) * rows * columns)
+        self.mean.copy_(mean.view_as(self.mean))
+        self.whitening.copy_(whitening_of(covariance, self.shrinkage))
+        self.scale.copy_(self.mean_of(each_ok).clamp_min(LEAST_SCALE))
 
 
 def whitening_of(covariance: Tensor, shrinkage: float) -> Tensor:

@@ -1,6 +1,6 @@
 """Training of `maa` after Algorithm 1, and of its `dae` baselines by the L2 norm."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -14,25 +14,19 @@ from ml.methods.checkpoints import fingerprint
 from ml.methods.contract import OnProgress, Progress, Stop, TrainingSet
 from ml.methods.declarations import MaaParameters
 from ml.methods.devices import autocast, computes_bf16, training_device
+from ml.methods.maa_comparisons import Compared, FeaturePairs, Several, Standout
 from ml.methods.maa_images import in_turn, ok_images, preprocessing_of
-from ml.methods.maa_network import (
-    STRIDE,
-    Discriminator,
-    FeaturePairs,
-    Generator,
-    MaaNetwork,
-    PatchDistances,
-    ReconstructionNetwork,
-)
-from ml.methods.maa_patches import fit_patches
+from ml.methods.maa_lines import LineResponses
+from ml.methods.maa_measure import measure_map, ok_scores, scoring_of
+from ml.methods.maa_network import STRIDE, Discriminator, Generator
+from ml.methods.maa_patches import PatchDistances
+from ml.methods.maa_served import MaaNetwork, ReconstructionNetwork
 from ml.methods.prepared import PreparedImages
 from ml.methods.staged import Figures, Optimisers, Stage, StagedTraining, finite
-from ml.scoring import FrechetMarkov, Identity, Scoring, WorstPatches
 from ml.thresholds.normality import normality_of
 
 BETA2: Final = 0.999  # of Adam; table I gives the first only
-MAP_SHARE: Final = 0.999  # of the OK images' maps that lies below 1
-TOP_SHARE: Final = 0.01  # of the places, whose distances make the score
+STARTED_AT: Final = 16  # images, whose brightness and contrast the generator starts with
 SET_A, SET_B, ALL = 0, 1, 2  # orders of images
 
 
@@ -53,11 +47,18 @@ class MaaTraining:
             height, width = self.preprocessing.height, self.preprocessing.width
             self.network = new_network(parameters, height, width)
             self.discriminator = Discriminator()
+        if parameters.architecture == "maa" and parameters.recipe == "robust":
+            self.network.generator.start_at(torch.from_numpy(self._sample()))
         for module in (self.network, self.discriminator):
             module.to(self.device)
             arranged(
                 module, torch.channels_last
             )  # as bf16 convolutions compute: else each reorders its input
+
+    def _sample(self) -> np.ndarray:
+        """Some of the fitted images, float32 [B, 3, H, W]."""
+        every = max(1, -(-len(self.ok.fitted) // STARTED_AT))
+        return self.images.batch([int(one) for one in self.ok.fitted[::every]])
 
     def train(self, on_progress: OnProgress, stop: Stop, checkpoint: Path | None) -> None:
         """All iterations, or those that a checkpoint leaves; then what is measured on OK images.
@@ -83,8 +84,9 @@ class MaaTraining:
         ).run()
         arranged(self.network.eval(), torch.contiguous_format)  # as it is restored
         if isinstance(self.network, MaaNetwork):
-            self._fit_patches(self.network)
-        self._measure_map()
+            self._fit_comparison(self.network)
+        self.scoring = scoring_of(self.network, self._measured_images, self.parameters.shrinkage)
+        measure_map(self.network, self._measured_images)
         on_progress(self._last_word())
 
     def drawn(self, images: np.ndarray, draw: int, order: int) -> Tensor:
@@ -116,42 +118,25 @@ class MaaTraining:
             step,
         )
 
-    def _fit_patches(self, network: MaaNetwork) -> None:
-        def residuals() -> Iterator[Tensor]:
+    def _fit_comparison(self, network: MaaNetwork) -> None:
+        def each_ok() -> Iterator[Compared]:
             for image in self.ok.fitted_sample:
                 with torch.inference_mode():
-                    _, of_image, of_made = network.features(self.batch([image]))
-                yield (of_image - of_made)[0]
+                    yield network.compared(self.batch([image]))
 
-        if isinstance(network.comparison, PatchDistances):
-            fit_patches(network.comparison, residuals, self.parameters.shrinkage)
+        if not isinstance(network.comparison, FeaturePairs):
+            network.comparison.fit(each_ok)
 
-    def _measure_map(self) -> None:
-        """The scale of the map: 1 is what one value in a thousand of the measured OK images reaches."""
-        with torch.inference_mode():
-            maps = [self.network(self.batch([image]))[1].cpu().numpy() for image in self.ok.measured]
-        scale = float(np.quantile(np.stack(maps), MAP_SHARE))
-        self.network.map_scale.fill_(max(scale, self.network.least_scale))
-
-    def scoring(self) -> Scoring:
-        """From the network's raw output to scores. The mean squared error of a dae is its score as it is."""
-        if not isinstance(self.network, MaaNetwork):
-            return Identity()
-        if isinstance(self.network.comparison, PatchDistances):
-            return WorstPatches(self.network.comparison.scale.numel(), TOP_SHARE)
-        return FrechetMarkov(self.parameters.shrinkage)
+    def _measured_images(self) -> Iterator[Tensor]:
+        return (self.batch([image]) for image in self.ok.measured)
 
     def _last_word(self) -> Progress:
         """The normality test of section III-F, in the job's log."""
-        scoring = self.scoring()
-        with torch.inference_mode():
-            scores = [
-                scoring(self.network(self.batch([one]))[0].cpu().numpy()).scores for one in self.ok.measured
-            ]
+        scores = ok_scores(self.network, self.scoring, self._measured_images)
         which = "Set aside from the fit" if self.ok.are_apart else "Of the fit"
-        sentence = normality_of(np.concatenate(scores)).sentence
         done = self.parameters.iterations
-        return Progress(1.0, "Measured", done, done, message=f"{which}: {sentence}")
+        message = f"{which}: {normality_of(scores).sentence}"
+        return Progress(1.0, "Measured", done, done, message=message)
 
     def _note(self) -> str:
         precision = "bf16" if self.is_bf16 else "float32"
@@ -207,17 +192,17 @@ class AdversarialTraining:
         for turn in range(steps):
             x_b = self.run.drawn(self.set_b, iteration * steps + turn, SET_B)
             goes_on = not self.is_paper and turn + 1 == steps
-            made = self.made(iteration * draws_of_a + turn, with_gradient=goes_on)
+            x_a, made = self.made(iteration * draws_of_a + turn, with_gradient=goes_on)
             figures = self.discriminate(optimisers["discriminator"], x_b, made.detach())
         if self.is_paper:
-            made = self.made(iteration * draws_of_a + steps, with_gradient=True)
-        return figures | self.generate(optimisers["generator"], x_b, made)
+            x_a, made = self.made(iteration * draws_of_a + steps, with_gradient=True)
+        return figures | self.generate(optimisers["generator"], x_a, x_b, made)
 
-    def made(self, draw: int, *, with_gradient: bool) -> Tensor:
-        """G(x_a), float32 [B, 3, H, W]; the memory is written as it passes."""
+    def made(self, draw: int, *, with_gradient: bool) -> tuple[Tensor, Tensor]:
+        """x_a and G(x_a), float32 [B, 3, H, W]; the memory is written as it passes."""
+        x_a = self.run.drawn(self.set_a, draw, SET_A)
         with torch.set_grad_enabled(with_gradient), autocast(self.run.is_bf16):
-            made: Tensor = self.generator(self.run.drawn(self.set_a, draw, SET_A))
-        return made
+            return x_a, self.generator(x_a)
 
     def discriminate(self, optimiser: torch.optim.Optimizer, x_b: Tensor, made: Tensor) -> dict[str, Tensor]:
         """Ascends log D(x_b) + log(1 - D(G(x_a))), eq. (9).
@@ -236,11 +221,15 @@ class AdversarialTraining:
             "D(G(x_a))": torch.sigmoid(fake.detach()).mean(),
         }
 
-    def generate(self, optimiser: torch.optim.Optimizer, x_b: Tensor, made: Tensor) -> dict[str, Tensor]:
+    def generate(
+        self, optimiser: torch.optim.Optimizer, x_a: Tensor, x_b: Tensor, made: Tensor
+    ) -> dict[str, Tensor]:
         """Descends eq. (10): |f(x_b) - f(G(x_a))|₁, as a mean over features, + λ times the adversarial term.
 
         Algorithm 1 prints "ascending" for a term to be descended. The robust recipe takes -log D(G(x_a)) for
-        log(1 - D(G(x_a))): of the same optimum, but with a slope while the discriminator is ahead.
+        log(1 - D(G(x_a))): of the same optimum, but with a slope while the discriminator is ahead. Where
+        `pixel_weight` is above 0, that times |x_a - G(x_a)|₁ is added, as in pix2pix: nothing in eq. (10)
+        ties G(x_a) to x_a.
         """
         with without_gradients(self.markov, self.discriminator), autocast(self.run.is_bf16):
             features = self.markov(torch.cat([x_b, made]))
@@ -248,8 +237,14 @@ class AdversarialTraining:
         wanted, given = features.float().chunk(2)
         consistency = (given - wanted.detach()).abs().mean()  # L_con
         adversarial = -F.softplus(logits).mean() if self.is_paper else F.softplus(-logits).mean()
-        descend(optimiser, consistency + self.run.parameters.adversarial_weight * adversarial)
-        return {"Feature loss": consistency.detach(), "Adversarial loss": adversarial.detach()}
+        loss = consistency + self.run.parameters.adversarial_weight * adversarial
+        figures = {"Feature loss": consistency.detach(), "Adversarial loss": adversarial.detach()}
+        if self.run.parameters.pixel_weight > 0:
+            pixels = F.l1_loss(made, x_a)
+            loss = loss + self.run.parameters.pixel_weight * pixels
+            figures["Pixel loss"] = pixels.detach()
+        descend(optimiser, loss)
+        return figures
 
 
 def arranged(module: nn.Module, memory_format: torch.memory_format) -> None:
@@ -286,5 +281,12 @@ def new_network(parameters: MaaParameters, height: int, width: int) -> Reconstru
         return ReconstructionNetwork(generator)
     if parameters.score == "fmd":
         return MaaNetwork(generator, FeaturePairs())
-    patches = PatchDistances(height // STRIDE - 1, width // STRIDE - 1)
-    return MaaNetwork(generator, patches, maps_patches=parameters.map == "patches")
+    comparisons: dict[str, Callable[[], Standout]] = {
+        "lines": lambda: LineResponses(height, width),
+        "patches": lambda: PatchDistances(height // STRIDE - 1, width // STRIDE - 1, parameters.shrinkage),
+    }
+    maps_residual = parameters.map == "residual"
+    if parameters.score != "both":
+        return MaaNetwork(generator, comparisons[parameters.score](), maps_residual=maps_residual)
+    both = Several([made() for made in comparisons.values()])
+    return MaaNetwork(generator, both, maps_residual=maps_residual)

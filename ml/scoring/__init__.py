@@ -7,7 +7,7 @@ from .base import Scores, Scoring
 from .classes import NotOk
 from .frechet import FrechetMarkov
 from .one_class_svm import OneClassSvm
-from .patches import WorstPatches
+from .patches import UsualWorst, WorstOfSeveral, WorstPatches
 from .plain import Identity, Sigmoid
 
 __all__ = [
@@ -19,13 +19,16 @@ __all__ = [
     "Scores",
     "Scoring",
     "Sigmoid",
+    "UsualWorst",
+    "WorstOfSeveral",
     "WorstPatches",
     "read_scoring",
     "scoring_entry",
 ]
 
 SCORINGS: Final[Mapping[str, type[Scoring]]] = {
-    one.kind: one for one in (Sigmoid, Identity, NotOk, OneClassSvm, FrechetMarkov, WorstPatches)
+    one.kind: one
+    for one in (Sigmoid, Identity, NotOk, OneClassSvm, FrechetMarkov, WorstPatches, WorstOfSeveral)
 }
 
 

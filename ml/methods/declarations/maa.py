@@ -1,8 +1,8 @@
 """What there is to know of `maa` without loading it."""
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ml.methods.contract import Needs
 
@@ -60,19 +60,29 @@ class MaaParameters(MethodParameters):
         le=100,
         description="λ of eq. (10). The paper gives no value.",
     )
+    pixel_weight: float = Field(
+        default=10.0,
+        ge=0,
+        le=1000,
+        description="Of |x_a - G(x_a)|, which is added to eq. (10) so that each image is rebuilt as itself. "
+        "The paper has no such term.",
+    )
     discriminator_steps: int = Field(
         default=1, ge=1, le=20, description="k: the discriminator's steps before one of the generator."
     )
-    score: Literal["patches", "fmd"] = Field(
-        default="patches",
-        description="Fmd: the paper's Fréchet Markov distance of all patches at once, eq. (7). Patches: the "
-        "worst patches against what the same place is on OK images, over the image's median patch; small "
-        "defects on uneven texture count. A dae has its own score, the mean squared error.",
+    score: Literal["both", "lines", "patches", "fmd"] = Field(
+        default="both",
+        description="Lines: the strongest thin lines, cracks and scratches, that the rebuilt image lacks. "
+        "Patches: the worst patches of the features; stains and wear count too. Both: whichever stands out "
+        "more. All against what the same place is on OK images, over the image's median place, so that "
+        "small defects on uneven texture count. Fmd: the paper's Fréchet Markov distance of all patches at "
+        "once, eq. (7). A dae has its own score, the mean squared error.",
     )
-    map: Literal["patches", "residual"] = Field(
-        default="patches",
-        description="Patches: the distances that the score is made of, one value for 8 × 8 pixels. Residual: "
-        "the paper's local variance of |x - G(x)| for each pixel; it is the map of fmd and of a dae too.",
+    map: Literal["score", "residual"] = Field(
+        default="score",
+        description="Score: what the score is made of, a value for 2 × 2 pixels (lines) or 8 × 8 (patches). "
+        "Residual: the paper's local variance of |x - G(x)| for each pixel; it is the map of fmd and of a "
+        "dae too.",
     )
     shrinkage: float = Field(
         default=0.01,
@@ -92,6 +102,14 @@ class MaaParameters(MethodParameters):
         description="Arithmetic of training. Auto takes bf16 where this processor computes it natively.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def of_an_older_card(cls, given: Any) -> Any:
+        """Models of before the score by lines: their map was called after the only score that had one."""
+        if isinstance(given, dict) and given.get("map") == "patches":
+            return {"score": "patches", "pixel_weight": 0.0} | given | {"map": "score"}
+        return given
+
 
 MAA: Final = MethodDeclaration(
     name="maa",
@@ -110,6 +128,7 @@ MAA: Final = MethodDeclaration(
             iterations=5000,
             score="fmd",
             map="residual",
+            pixel_weight=0.0,
             pauta_on="train",
         ),
         "quick": MaaParameters(size=128, iterations=300),

@@ -7,19 +7,17 @@ from scipy.ndimage import uniform_filter
 from torch import nn
 from torch.nn.functional import conv2d, mse_loss
 
+from ml.methods.maa_comparisons import FeaturePairs
 from ml.methods.maa_network import (
     CODING,
     WEIGHT_DEVIATION,
     Discriminator,
-    FeaturePairs,
     Generator,
-    MaaNetwork,
     Memory,
-    ReconstructionNetwork,
     ResnetBlock,
     markov_encoder,
-    residual_map,
 )
+from ml.methods.maa_served import MaaNetwork, ReconstructionNetwork, residual_map
 
 
 @pytest.fixture(autouse=True)
@@ -192,6 +190,17 @@ def test_the_network_gives_features_of_both_images_and_the_map():
     assert raw.shape == (2, 2, 4 * 8, 512)
     assert heat.shape == (2, 40, 72)
     torch.testing.assert_close(raw[1, 1, 8 + 3], features[1, :, 1, 3], rtol=1e-4, atol=1e-5)
+
+
+def test_a_generator_started_at_images_makes_them_as_bright_and_as_rich_in_contrast():
+    images = (torch.randn(8, 3, 32, 32) * 0.1 + torch.tensor([-0.6, 0.2, 0.5])[:, None, None]).clamp(-1, 1)
+    generator = Generator(32, 32)
+    generator.start_at(images)
+    with torch.no_grad():
+        made = generator(images)  # in training: batch norms take this batch's own mean and deviation
+    for moment in (torch.mean, torch.std):
+        given = moment(made.transpose(0, 1).flatten(1), dim=1)
+        torch.testing.assert_close(given, moment(images.transpose(0, 1).flatten(1), dim=1), atol=0.02, rtol=0)
 
 
 def test_dae_gives_the_mean_squared_error():

@@ -5,8 +5,9 @@ import pytest
 import torch
 from scipy.spatial.distance import mahalanobis
 
-from ml.methods.maa_network import FEATURES, PatchDistances
-from ml.methods.maa_patches import fit_patches, whitening_of
+from ml.methods.maa_comparisons import Compared
+from ml.methods.maa_network import FEATURES
+from ml.methods.maa_patches import PatchDistances, whitening_of
 
 
 def residuals_of(count: int, rows: int = 3, columns: int = 4) -> torch.Tensor:
@@ -20,9 +21,29 @@ def residuals_of(count: int, rows: int = 3, columns: int = 4) -> torch.Tensor:
     )
 
 
+def compared(seen: torch.Tensor, made: torch.Tensor) -> Compared:
+    """Features alone, which is all that is compared here."""
+    return Compared(torch.empty(0), torch.empty(0), seen, made)
+
+
+def distances_of(
+    patches: PatchDistances, seen: torch.Tensor, made: torch.Tensor | None = None
+) -> torch.Tensor:
+    """[B, 12]."""
+    made = torch.zeros_like(seen) if made is None else made
+    return patches.distances(compared(seen, made)).flatten(1)
+
+
+def fitted(residuals: torch.Tensor) -> PatchDistances:
+    """Fitted on residuals that come one by one."""
+    patches = PatchDistances(3, 4, shrinkage=0.1)
+    patches.fit(lambda: (compared(one[None], torch.zeros_like(one[None])) for one in residuals))
+    return patches
+
+
 def test_a_distance_is_scipys_mahalanobis_distance_over_its_mean_on_ok_images():
-    residuals, patches = residuals_of(60), PatchDistances(3, 4)
-    fit_patches(patches, lambda: residuals, shrinkage=0.1)
+    residuals = residuals_of(60)
+    patches = fitted(residuals)
     values = residuals.numpy().astype(np.float64)
     mean = values.mean(axis=0)
     centred = (values - mean).transpose(0, 2, 3, 1).reshape(-1, FEATURES)
@@ -31,27 +52,30 @@ def test_a_distance_is_scipys_mahalanobis_distance_over_its_mean_on_ok_images():
     at_place = [mahalanobis(one[:, 1, 2], mean[:, 1, 2], inverse) ** 2 for one in values]
     seen = residuals_of(61)[60:] * 1.5
     expected = mahalanobis(seen.numpy()[0, :, 1, 2], mean[:, 1, 2], inverse) ** 2 / np.mean(at_place)
-    given = patches(seen, torch.zeros_like(seen))[0]
+    given = distances_of(patches, seen)[0]
     assert given[1 * 4 + 2].item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_distances_are_one_on_average_at_every_place_of_ok_images():
-    residuals, patches = residuals_of(30), PatchDistances(3, 4)
-    fit_patches(patches, lambda: residuals, shrinkage=0.1)
-    distances = patches(residuals, torch.zeros_like(residuals))[:, :12]
-    torch.testing.assert_close(distances.mean(dim=0), torch.ones(12), rtol=1e-4, atol=0)
+    residuals = residuals_of(30)
+    patches = fitted(residuals)
+    torch.testing.assert_close(
+        distances_of(patches, residuals).mean(dim=0), torch.ones(12), rtol=1e-4, atol=0
+    )
 
 
 def test_only_the_difference_of_the_two_images_counts():
-    patches, seen, made = PatchDistances(3, 4), *residuals_of(2).split(1)
+    patches, seen, made = PatchDistances(3, 4, shrinkage=0.1), *residuals_of(2).split(1)
     torch.testing.assert_close(
-        patches(seen + 5, made + 5)[:, :12], patches(seen, made)[:, :12], rtol=1e-3, atol=1e-3
+        distances_of(patches, seen + 5, made + 5), distances_of(patches, seen, made), rtol=1e-3, atol=1e-3
     )
 
 
 def test_the_descriptor_is_the_mean_of_the_images_features():
     seen, made = residuals_of(2).split(1)
-    torch.testing.assert_close(PatchDistances(3, 4)(seen, made)[:, 12:], seen.mean(dim=(2, 3)))
+    torch.testing.assert_close(
+        PatchDistances(3, 4, shrinkage=0.1)(compared(seen, made))[:, 12:], seen.mean(dim=(2, 3))
+    )
 
 
 def test_whitening_undoes_the_shrunk_covariance():
@@ -64,16 +88,15 @@ def test_whitening_undoes_the_shrunk_covariance():
 
 @pytest.mark.parametrize("count", [1, 5])
 def test_residuals_without_variation_give_finite_distances(count):
-    residuals, patches = torch.ones(count, FEATURES, 3, 4), PatchDistances(3, 4)
-    fit_patches(patches, lambda: residuals, shrinkage=0.1)
-    distances = patches(torch.cat([residuals, 2 * residuals]), torch.zeros(2 * count, FEATURES, 3, 4))[:, :12]
+    residuals = torch.ones(count, FEATURES, 3, 4)
+    distances = distances_of(fitted(residuals), torch.cat([residuals, 2 * residuals]))
     assert torch.isfinite(distances).all()
     assert (distances[:count] < 1e-3).all()
     assert (distances[count:] > 1).all()
 
 
 def test_the_map_is_hottest_where_the_distance_is_and_knows_no_rougher_surface():
-    patches = PatchDistances(3, 4)
+    patches = PatchDistances(3, 4, shrinkage=0.1)
     distances = torch.arange(1.0, 13.0).flip(0)
     raw = torch.cat([distances, torch.zeros(FEATURES)])[None]
     heat = patches.map_of(torch.cat([raw, 5 * raw]))
@@ -83,4 +106,4 @@ def test_the_map_is_hottest_where_the_distance_is_and_knows_no_rougher_surface()
 
 
 def test_the_map_of_images_exactly_like_the_ok_ones_is_finite():
-    assert PatchDistances(3, 4).map_of(torch.zeros(1, 12 + FEATURES)).eq(0).all()
+    assert PatchDistances(3, 4, shrinkage=0.1).map_of(torch.zeros(1, 12 + FEATURES)).eq(0).all()

@@ -86,7 +86,7 @@ def test_progress_ends_at_one_and_tells_both_players():
     maa.fit(images(), tiny(iterations=2), seed=0, on_progress=seen.append)
     assert seen[-1].fraction == 1
     assert seen[-2].series.keys() == {
-        "Discriminator loss", "D(x_b)", "D(G(x_a))", "Feature loss", "Adversarial loss"
+        "Discriminator loss", "D(x_b)", "D(G(x_a))", "Feature loss", "Adversarial loss", "Pixel loss"
     }  # fmt: skip
     assert "at 32 × 32 px, on 11 OK images; 1 others are measured" in seen[0].message
     assert seen[-1].message.startswith("Set aside from the fit: One OK score")
@@ -122,29 +122,34 @@ def test_the_paper_draws_anew_for_the_generator_and_the_robust_recipe_goes_on(mo
     assert [with_gradient for _, with_gradient in drawn] == ([False] * (passes - 1) + [True]) * 2
 
 
-def losses_of_a_step(recipe: str, part: str):
+def losses_of_a_step(recipe: str, part: str, pixel_weight: float = 0.0):
     """x_b, G(x_a) and the gradient that one player's step leaves, before its optimiser forgets it."""
-    run = MaaTraining(images(), tiny(recipe=recipe, adversarial_weight=0.5), 0)
+    run = MaaTraining(images(), tiny(recipe=recipe, adversarial_weight=0.5, pixel_weight=pixel_weight), 0)
     run.network.train()
     game = AdversarialTraining(run, run.network)
-    x_b, made = run.batch([0, 2]), game.made(0, with_gradient=True)
+    x_b, (x_a, made) = run.batch([0, 2]), game.made(0, with_gradient=True)
     module = run.network.generator if part == "generate" else run.network.markov
     optimiser = torch.optim.SGD(module.parameters(), lr=1.0)
     before = [weight.detach().clone() for weight in module.parameters()]
-    getattr(game, part)(optimiser, x_b, made if part == "generate" else made.detach())
+    if part == "generate":
+        game.generate(optimiser, x_a, x_b, made)
+    else:
+        game.discriminate(optimiser, x_b, made.detach())
     return x_b, made, [old - new.detach() for old, new in zip(before, module.parameters(), strict=True)]
 
 
-@pytest.mark.parametrize("recipe", ["paper", "robust"])
-def test_the_generator_descends_equation_ten(recipe):
-    x_b, _, moved = losses_of_a_step(recipe, "generate")
+@pytest.mark.parametrize(("recipe", "pixel_weight"), [("paper", 0), ("robust", 0), ("robust", 3)])
+def test_the_generator_descends_equation_ten_and_rebuilds_its_own_image(recipe, pixel_weight):
+    x_b, _, moved = losses_of_a_step(recipe, "generate", pixel_weight)
     again = MaaTraining(images(), tiny(recipe=recipe), 0)
     again.network.train()
     x_a = again.drawn(AdversarialTraining(again, again.network).set_a, 0, 0)
-    features = again.network.markov(torch.cat([x_b, again.network.generator(x_a)]))
+    made = again.network.generator(x_a)
+    features = again.network.markov(torch.cat([x_b, made]))
     d = torch.sigmoid(again.discriminator(features))[2:]
     adversarial = torch.log(1 - d).mean() if recipe == "paper" else -torch.log(d).mean()
     loss = (features[:2].detach() - features[2:]).abs().mean() + 0.5 * adversarial
+    loss = loss + pixel_weight * (made - x_a).abs().mean()
     expected = torch.autograd.grad(loss, list(again.network.generator.parameters()))
     for given, wanted in zip(moved, expected, strict=True):
         torch.testing.assert_close(given, wanted, rtol=1e-3, atol=1e-5)
@@ -166,7 +171,8 @@ def test_the_generators_step_leaves_the_discriminators_weights_alone():
     run.network.train()
     game = AdversarialTraining(run, run.network)
     before = [weight.detach().clone() for weight in run.network.markov.parameters()]
-    game.generate(run.adam(run.network.generator), run.batch([0, 2]), game.made(0, with_gradient=True))
+    x_a, made = game.made(0, with_gradient=True)
+    game.generate(run.adam(run.network.generator), x_a, run.batch([0, 2]), made)
     for weight, old in zip(run.network.markov.parameters(), before, strict=True):
         assert torch.equal(weight, old)
         assert weight.requires_grad
@@ -187,8 +193,8 @@ def test_a_loss_that_is_no_number_ends_the_fit_with_its_step_and_the_last_good_c
     real = AdversarialTraining.made
 
     def poisoned(self, draw, *, with_gradient):
-        made = real(self, draw, with_gradient=with_gradient)
-        return made * float("nan") if draw == 2 else made
+        x_a, made = real(self, draw, with_gradient=with_gradient)
+        return x_a, made * float("nan") if draw == 2 else made
 
     monkeypatch.setattr(AdversarialTraining, "made", poisoned)
     with pytest.raises(TrainingDiverged, match="Algorithm 1 was not finite at step 3") as diverged:
@@ -201,16 +207,26 @@ def test_more_images_in_a_batch_than_there_are_come_round_again():
     assert np.isfinite(model.predict(images().images).scores).all()
 
 
-@pytest.mark.parametrize(("kind", "shape"), [("patches", (3, 3)), ("residual", (32, 32))])
-def test_the_map_is_of_the_patches_or_of_the_pixels(kind, shape):
-    model = maa.fit(images(), tiny(map=kind, iterations=1), seed=0)
+@pytest.mark.parametrize(
+    ("score", "kind", "shape"),
+    [
+        ("patches", "score", (3, 3)),
+        ("lines", "score", (16, 16)),
+        ("both", "score", (16, 16)),
+        ("lines", "residual", (32, 32)),
+    ],
+)
+def test_the_map_is_of_the_places_that_are_scored_or_of_the_pixels(score, kind, shape):
+    model = maa.fit(images(), tiny(score=score, map=kind, iterations=1), seed=0)
     assert model.predict(images().images[:2]).maps.shape == (2, *shape)
 
 
-@pytest.mark.parametrize("architecture", ["maa", "dae"])
-def test_constant_and_identical_images_give_finite_scores_and_maps(architecture):
+@pytest.mark.parametrize(
+    "variant", [{"score": "both"}, {"score": "lines"}, {"score": "patches"}, {"architecture": "dae"}]
+)
+def test_constant_and_identical_images_give_finite_scores_and_maps(variant):
     grey = [np.full((8, 8), 90, np.uint8)] * 24
-    model = maa.fit(images(images=grey), tiny(architecture=architecture, iterations=2), seed=0)
+    model = maa.fit(images(images=grey), tiny(**variant, iterations=2), seed=0)
     prediction = model.predict([*grey[:2], np.full((8, 8, 3), 255, np.uint8)])
     assert np.isfinite(prediction.scores).all()
     assert np.isfinite(prediction.maps).all()
@@ -244,3 +260,8 @@ def test_the_weights_of_another_architecture_are_refused():
         maa.restore(
             tiny(), ("OK", "NG"), weights_as_file(maa.fit(images(), tiny(score="fmd", iterations=1), seed=0))
         )
+
+
+def test_parameters_of_before_the_lines_mean_what_they_meant():
+    assert MaaParameters(map="patches") == MaaParameters(score="patches", map="score", pixel_weight=0)
+    assert MaaParameters(map="patches", score="fmd").score == "fmd"

@@ -1,9 +1,11 @@
 """Scores from the worst patches."""
 
+import json
+
 import numpy as np
 import pytest
 
-from ml.scoring import WorstPatches
+from ml.scoring import UsualWorst, WorstOfSeveral, WorstPatches, read_scoring, scoring_entry
 
 
 def test_the_score_is_the_logarithm_of_the_worst_over_the_median():
@@ -50,3 +52,35 @@ def test_too_few_distances_are_refused():
 def test_a_card_edited_by_hand_is_refused(places, share):
     with pytest.raises(ValueError, match="give no score"):
         WorstPatches.from_json({"places": places, "share": share})
+
+
+def two_parts(**second) -> WorstOfSeveral:
+    values = {"places": 3, "share": 0.5, "mean": 0.2, "deviation": 0.1}
+    return WorstOfSeveral((UsualWorst(4, 0.25, 1.0, 0.5), UsualWorst(**(values | second))))
+
+
+def test_the_comparison_that_stands_out_more_is_the_score():
+    raw = np.array([[1, 1, 1, np.e**3, 1, 1, 1, 7], [1, 1, 1, 1, 1, 1, 4, 7]], np.float32)
+    scored = two_parts()(raw)
+    assert scored.scores == pytest.approx([(3 - 1) / 0.5, (np.log(5 / 2) - 0.2) / 0.1])
+    assert scored.descriptors.tolist() == [[7], [7]]
+
+
+def test_several_comparisons_come_back_from_their_card_as_they_were():
+    scoring = two_parts()
+    entry = json.loads(json.dumps(scoring_entry(scoring)))
+    assert entry["kind"] == "worst_of_several"
+    assert read_scoring(entry) == scoring
+
+
+@pytest.mark.parametrize("edited", [{"deviation": 0.0}, {"share": 0}, {"places": 0}])
+def test_an_edited_part_is_refused(edited):
+    with pytest.raises(ValueError, match="gives no score"):
+        two_parts(**edited)
+
+
+def test_several_comparisons_need_one_and_their_distances():
+    with pytest.raises(ValueError, match="no score"):
+        WorstOfSeveral(())
+    with pytest.raises(ValueError, match="7 distances an image are expected"):
+        two_parts()(np.ones((1, 6)))
