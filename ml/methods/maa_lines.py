@@ -1,4 +1,4 @@
-"""Thin lines in what the reconstruction lacks, x - G(x): cracks and scratches; not in the paper."""
+"""Thin lines of an image, cracks and scratches, against those of OK images; not in the paper."""
 
 import math
 from typing import Final
@@ -15,14 +15,15 @@ DIRECTIONS: Final = 12  # 15° apart
 STRIDE: Final = 2  # px from place to place
 BORDER: Final = 4  # places along each side that are left out: half of a filter would look at guesses
 SMOOTHED: Final = 9  # places on a side of a neighbourhood
-LEAST_SCALE: Final = 1e-3  # of a response; the residual is in [-2, 2]
+LEAST_SCALE: Final = 1e-3  # of a response; images are in [-1, 1]
 
 
 class LineResponses(Standout):
-    """How strong the strongest thin line through each place of x - G(x) is, darker or brighter.
+    """How strong the strongest thin line through each place of x is, darker or brighter.
 
     Matched filters after Chaudhuri et al., IEEE Transactions on Medical Imaging 1989: along a line its
-    contrast adds up, while that of a texture's grains averages out.
+    contrast adds up, while that of a texture's grains averages out. They look at x and not at x - G(x): on a
+    surface without structure a good G(x) has grains of its own, which a residual adds.
 
     Args:
         height, width: of the images, px.
@@ -36,8 +37,7 @@ class LineResponses(Standout):
         self.register_buffer("filters", line_filters(), persistent=False)
 
     def measured(self, compared: Compared) -> Tensor:
-        residual = (compared.seen - compared.made).mean(dim=1, keepdim=True)
-        around = F.pad(residual, (LENGTH,) * 4, mode="reflect")
+        around = F.pad(compared.seen.mean(dim=1, keepdim=True), (LENGTH,) * 4, mode="reflect")
         answers = F.conv2d(around, self.filters, stride=STRIDE).abs().amax(dim=1)
         return answers[:, BORDER:-BORDER, BORDER:-BORDER]
 

@@ -72,11 +72,11 @@ class MaaParameters(MethodParameters):
     )
     score: Literal["both", "lines", "patches", "fmd"] = Field(
         default="both",
-        description="Lines: the strongest thin lines, cracks and scratches, that the rebuilt image lacks. "
-        "Patches: the worst patches of the features; stains and wear count too. Both: whichever stands out "
-        "more. All against what the same place is on OK images, over the image's median place, so that "
-        "small defects on uneven texture count. Fmd: the paper's Fréchet Markov distance of all patches at "
-        "once, eq. (7). A dae has its own score, the mean squared error.",
+        description="Lines: the strongest thin lines, cracks and scratches; no network takes part. "
+        "Patches: the worst patches of the features against the rebuilt image's; stains and wear count too. "
+        "Both: whichever stands out more. All against what the same place is on OK images, over the image's "
+        "median place, so that small defects on uneven texture count. Fmd: the paper's Fréchet Markov "
+        "distance of all patches at once, eq. (7). A dae has its own score, the mean squared error.",
     )
     map: Literal["score", "residual"] = Field(
         default="score",

@@ -1,4 +1,4 @@
-"""Thin lines in the residual, against what they are on OK images."""
+"""Thin lines, against what they are on OK images."""
 
 import cv2
 import numpy as np
@@ -18,25 +18,23 @@ def noise(count: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 0.2, (count, HEIGHT, WIDTH)).astype(np.float32)
 
 
-def compared(residual: np.ndarray) -> Compared:
-    """Of images [B, H, W] whose reconstruction is 0 everywhere."""
-    seen = torch.from_numpy(residual)[:, None].repeat(1, 3, 1, 1)
+def compared(images: np.ndarray) -> Compared:
+    """Of grey images [B, H, W]."""
+    seen = torch.from_numpy(images)[:, None].repeat(1, 3, 1, 1)
     features = torch.zeros(len(seen), FEATURES, 11, 9)
     return Compared(seen, torch.zeros_like(seen), features, features)
 
 
-def fitted(residuals: np.ndarray) -> LineResponses:
+def fitted(images: np.ndarray) -> LineResponses:
     lines = LineResponses(HEIGHT, WIDTH)
-    lines.fit(lambda: (compared(one[None]) for one in residuals))
+    lines.fit(lambda: (compared(one[None]) for one in images))
     return lines
 
 
-def with_line(
-    residual: np.ndarray, start: tuple[int, int], end: tuple[int, int], contrast: float
-) -> np.ndarray:
-    drawn = np.zeros_like(residual)
+def with_line(image: np.ndarray, start: tuple[int, int], end: tuple[int, int], contrast: float) -> np.ndarray:
+    drawn = np.zeros_like(image)
     cv2.line(drawn, start, end, 1.0, 1, cv2.LINE_AA)
-    return residual + np.float32(contrast) * drawn
+    return image + np.float32(contrast) * drawn
 
 
 def test_a_filter_looks_across_a_line_and_adds_up_along_it():
@@ -51,9 +49,9 @@ def test_a_filter_looks_across_a_line_and_adds_up_along_it():
 
 
 def test_a_response_is_the_strongest_correlation_with_a_filter():
-    residual = noise(1)
-    given = LineResponses(HEIGHT, WIDTH).measured(compared(residual))[0].numpy()
-    around = np.pad(residual[0], LENGTH, mode="reflect")
+    image = noise(1)
+    given = LineResponses(HEIGHT, WIDTH).measured(compared(image))[0].numpy()
+    around = np.pad(image[0], LENGTH, mode="reflect")
     each = [np.abs(correlate2d(around, one[0].numpy(), mode="valid")) for one in line_filters()]
     expected = np.max(each, axis=0)[::STRIDE, ::STRIDE]
     inside = slice(BORDER, -BORDER)
@@ -77,11 +75,9 @@ def test_a_faint_line_is_the_hottest_place_darker_or_brighter(contrast, end):
 
 
 def test_brighter_and_rougher_images_have_no_more_lines():
-    lines, residual = fitted(noise(20)), noise(1, seed=9)
-    as_it_is = lines.map_of(lines(compared(residual)))
-    torch.testing.assert_close(
-        lines.map_of(lines(compared(3 * residual + 0.4))), as_it_is, rtol=1e-3, atol=1e-3
-    )
+    lines, image = fitted(noise(20)), noise(1, seed=9)
+    as_it_is = lines.map_of(lines(compared(image)))
+    torch.testing.assert_close(lines.map_of(lines(compared(3 * image + 0.4))), as_it_is, rtol=1e-3, atol=1e-3)
 
 
 def test_a_line_that_every_ok_image_has_is_none():
@@ -93,8 +89,8 @@ def test_a_line_that_every_ok_image_has_is_none():
 
 
 def test_on_ok_images_the_distances_are_about_one_on_average():
-    residuals = noise(30)
-    assert fitted(residuals).distances(compared(residuals)).mean().item() == pytest.approx(1, abs=0.02)
+    images = noise(30)
+    assert fitted(images).distances(compared(images)).mean().item() == pytest.approx(1, abs=0.02)
 
 
 def test_images_of_one_colour_have_no_lines():
