@@ -16,7 +16,6 @@ GATES: Final = 4  # of the memory's 1024 channels: candidate, input, forget, out
 BLOCKS: Final = 3  # ResNet blocks before the memory, and as many after it
 SLOPE: Final = 0.1  # of LeakyReLU
 WEIGHT_DEVIATION: Final = 0.02  # σ of the first weights
-MOST_OF_TANH: Final = 0.99  # white and black would need infinite values before it
 
 
 class Row(NamedTuple):
@@ -133,17 +132,6 @@ class Generator(nn.Module):
         last[-1] = nn.Tanh()
         self.decoder = nn.ModuleList([*stages, last])
         self.apply(first_weights)
-
-    @torch.no_grad()
-    def start_at(self, images: Tensor) -> None:
-        """Makes the first G(x) as bright and as rich in contrast as images [B, 3, H, W]; not in the paper.
-
-        Only the last batch norm can move them, by a learning rate a step: at 1e-4 thousands of steps.
-        """
-        before_tanh = torch.atanh(images.clamp(-MOST_OF_TANH, MOST_OF_TANH)).transpose(0, 1).flatten(1)
-        norm = self.decoder[-1][1]  # type: ignore[index]
-        norm.weight.copy_(before_tanh.std(dim=1))
-        norm.bias.copy_(before_tanh.mean(dim=1))
 
     def forward(self, images: Tensor) -> Tensor:
         """x [B, 3, H, W] → G(x) [B, 3, H, W], float32 in [-1, 1]."""

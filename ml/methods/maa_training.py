@@ -26,7 +26,6 @@ from ml.methods.staged import Figures, Optimisers, Stage, StagedTraining, finite
 from ml.thresholds.normality import normality_of
 
 BETA2: Final = 0.999  # of Adam; table I gives the first only
-STARTED_AT: Final = 16  # images, whose brightness and contrast the generator starts with
 SET_A, SET_B, ALL = 0, 1, 2  # orders of images
 
 
@@ -47,18 +46,11 @@ class MaaTraining:
             height, width = self.preprocessing.height, self.preprocessing.width
             self.network = new_network(parameters, height, width)
             self.discriminator = Discriminator()
-        if parameters.architecture == "maa" and parameters.recipe == "robust":
-            self.network.generator.start_at(torch.from_numpy(self._sample()))
         for module in (self.network, self.discriminator):
             module.to(self.device)
             arranged(
                 module, torch.channels_last
             )  # as bf16 convolutions compute: else each reorders its input
-
-    def _sample(self) -> np.ndarray:
-        """Some of the fitted images, float32 [B, 3, H, W]."""
-        every = max(1, -(-len(self.ok.fitted) // STARTED_AT))
-        return self.images.batch([int(one) for one in self.ok.fitted[::every]])
 
     def train(self, on_progress: OnProgress, stop: Stop, checkpoint: Path | None) -> None:
         """All iterations, or those that a checkpoint leaves; then what is measured on OK images.
